@@ -1,0 +1,1 @@
+"""The programs that jobs run: plain Python in a job folder, with no Django, no database and no network."""

@@ -1,0 +1,1 @@
+"""Labelled images in, a small convolutional network as ONNX out."""

@@ -1,0 +1,1 @@
+"""Tables in, one ONNX graph of the whole pipeline out."""
