@@ -1,0 +1,89 @@
+"""What datasets hold: statistics, samples, and whether a version keeps the rules it brings along. Made in the sandbox when a version is
+published or somebody looks, once for each state of the files."""
+
+from typing import Any
+
+from django.db import transaction
+
+from backends.datasets.rules import PATH, Rule, Wrong, parse
+from backends.datasets.sandboxed import profile_files
+from common.errors import Invalid, NotFound
+from registry.errors import EntryNotFound
+from registry.models import Commit, DatasetPicture, DatasetProfile
+from registry.queries import read_text
+from registry.services.cards import FRONT_MATTER_LIMIT, read_yaml
+from registry.services.datafiles import copy, select
+from registry.services.sandboxes import sandbox
+from work.door import enqueue
+
+RULES = "profile-1"
+"""Raised when profiles are made differently; what was made by older rules is made again."""
+
+
+def profile_of(commit: Commit) -> DatasetProfile | None:
+    """What the files of a commit hold; None while that is being found out, which the first call asks for. The caller has checked the
+    right to read."""
+    found = known_profile(commit)
+    if found is None:
+        enqueue("registry.profile_dataset", commit.pk, key=f"profile-dataset:{commit.pk}")
+    return found
+
+
+def known_profile(commit: Commit) -> DatasetProfile | None:
+    """`profile_of` without asking for it."""
+    return DatasetProfile.objects.filter(repo_id=commit.repo_id, tree_oid=commit.tree.oid, rules=RULES).first()
+
+
+def profile_dataset(commit_id: int) -> DatasetProfile:
+    """Look into the files of a commit and keep what they hold. Safe to repeat, and beside itself: one row for each tree and rules."""
+    commit = Commit.objects.select_related("tree").filter(pk=commit_id).first()
+    if commit is None:
+        raise NotFound("This commit is gone.")
+    known = known_profile(commit)
+    if known is not None:
+        return known
+    rules, problem = _rules_of(commit)
+    chosen = select(commit)
+    with sandbox("profile") as place:
+        local = copy(chosen.entries, place.copies)
+        made = profile_files(place.runner, place.work, place.copies, local, rules, key=place.key)
+    content: dict[str, Any] = {**made.content, "coverage": chosen.coverage, "rules_problem": problem}
+    is_valid = None
+    if rules or problem:
+        is_valid = not problem and "problem" not in content and all(each["passed"] for each in content["validation"])
+    with transaction.atomic():
+        profile, is_new = DatasetProfile.objects.get_or_create(
+            repo_id=commit.repo_id,
+            tree_oid=commit.tree.oid,
+            rules=RULES,
+            defaults={"content": content, "is_valid": is_valid},
+        )
+        if is_new:
+            DatasetPicture.objects.bulk_create(
+                [DatasetPicture(profile=profile, number=number, content=raw) for number, raw in made.pictures.items()]
+            )
+    return profile
+
+
+def picture_of(commit: Commit, number: int) -> bytes:
+    """The thumbnail of a sample. The caller has checked the right to read. Raises NotFound."""
+    found = DatasetPicture.objects.filter(
+        profile__repo_id=commit.repo_id, profile__tree_oid=commit.tree.oid, profile__rules=RULES, number=number
+    ).first()
+    if found is None:
+        raise NotFound("There is no such picture.")
+    return bytes(found.content)
+
+
+def _rules_of(commit: Commit) -> tuple[list[Rule], str]:
+    """The rules the files bring along, and what is wrong with them."""
+    try:
+        text = read_text(commit, PATH, limit=FRONT_MATTER_LIMIT + 1)
+    except EntryNotFound:
+        return [], ""
+    try:
+        return parse(read_yaml(text)), ""
+    except Invalid as error:
+        return [], f"{PATH} {error.message}"
+    except Wrong as error:
+        return [], str(error)
