@@ -1,0 +1,92 @@
+"""What the fields of listings and plans may hold. Pure checks: every fault is named by its field, all at once."""
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+from common.errors import Invalid
+from common.ids import NAME_LIMIT
+from common.money import EXPONENTS, LIMIT_MINOR
+from market.models import Listing
+from market.states import PlanKind, SubjectKind, Visibility
+
+Word = TypeVar("Word", bound=StrEnum)
+
+_LIMITS = {"title": 120, "summary": 300, "description": 50_000, "category": 60, "task": 80, "licence": 80}
+_TAG_LIMIT, _TAG = 20, re.compile(r"[a-z0-9][a-z0-9 ._:-]{0,39}")
+_REFUND_DAYS_LIMIT, _CALLS_LIMIT = 365, 10**12
+
+
+def word_of(words: type[Word], text: object, field: str) -> Word:
+    if text not in list(words):
+        raise Invalid(f"Choose one of {', '.join(words)}.", fields={field: "unknown"})
+    return words(cast("str", text))
+
+
+def slug_of(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:NAME_LIMIT].strip("-") or "listing"
+
+
+def checked_fields(changes: dict[str, Any]) -> dict[str, Any]:
+    faults: dict[str, str] = {}
+    clean: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name == "tags":
+            clean[name] = _tags(value, faults)
+        elif name == "visibility":
+            clean[name] = word_of(Visibility, value, name)
+        elif name not in _LIMITS:
+            faults[name] = "can't be set"
+        elif not isinstance(value, str) or len(value.strip()) > _LIMITS[name] or "\x00" in value:
+            faults[name] = f"text of at most {_LIMITS[name]} characters"
+        else:
+            clean[name] = value.strip()
+    if clean.get("title") == "":
+        faults["title"] = "needed"
+    if faults:
+        raise Invalid(
+            "Please correct: " + "; ".join(f"{name}: {fault}" for name, fault in faults.items()), fields=faults
+        )
+    return clean
+
+
+def check_visibility(wanted: str | None, *, is_organization: bool) -> None:
+    if wanted == Visibility.ORGANIZATION and not is_organization:
+        raise Invalid(
+            "Only an organisation can share with its members.", fields={"visibility": "not in a person's namespace"}
+        )
+
+
+def _tags(value: object, faults: dict[str, str]) -> list[str]:
+    tags = (
+        [tag.strip().lower() if isinstance(tag, str) else "" for tag in value] if isinstance(value, Iterable) else [""]
+    )
+    if isinstance(value, str) or len(tags) > _TAG_LIMIT or not all(_TAG.fullmatch(tag) for tag in tags):
+        faults["tags"] = f"at most {_TAG_LIMIT} words of letters, digits, dots, dashes or colons"
+    return sorted(set(tags))
+
+
+def check_plan(
+    listing: Listing, kind: PlanKind, price: int, currency: str, unit: int, included: int | None, days: int
+) -> None:
+    faults: dict[str, str] = {}
+    is_endpoint = listing.subject_kind == SubjectKind.ENDPOINT
+    if kind == PlanKind.PAY_PER_CALL and not is_endpoint:
+        faults["kind"] = "only an endpoint is paid by the call"
+    if (kind == PlanKind.FREE) != (price == 0) or not 0 <= price <= LIMIT_MINOR // 10**6:
+        faults["price_minor"] = "0 for a free plan, above 0 otherwise"
+    if currency not in EXPONENTS:
+        faults["currency"] = "unknown"
+    if unit not in ({1, 1000} if kind == PlanKind.PAY_PER_CALL else {1}):
+        faults["unit_calls"] = "1 or 1000 for pay per call, else 1"
+    if included is not None and (not is_endpoint or not 0 <= included <= _CALLS_LIMIT):
+        faults["included_calls"] = "a number of calls, for an endpoint"
+    if included == 0 and kind != PlanKind.PAY_PER_CALL:
+        faults["included_calls"] = "at least 1, or none for no limit"
+    if not 0 <= days <= _REFUND_DAYS_LIMIT:
+        faults["refund_window_days"] = f"0 to {_REFUND_DAYS_LIMIT}"
+    if faults:
+        raise Invalid(
+            "Please correct: " + "; ".join(f"{name}: {fault}" for name, fault in faults.items()), fields=faults
+        )

@@ -1,0 +1,101 @@
+"""What is for sale: a listing over one model, dataset or endpoint, and the plans it can be had on."""
+
+from enum import StrEnum
+
+from django.db import models
+from django.db.models.functions import Lower
+
+from common.clock import now
+from common.ids import NAME_LIMIT, new_uuid
+from market.states import ListingState, PlanKind, SubjectKind, Visibility
+
+
+def _one_of(words: type[StrEnum]) -> list[str]:
+    return [word.value for word in words]
+
+
+class Listing(models.Model):
+    """The shop window of one subject. Its texts may change at any time; what was bought stands in the plan and the order."""
+
+    uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
+    namespace = models.ForeignKey("accounts.Namespace", on_delete=models.PROTECT, related_name="listings")
+    """The seller."""
+    slug = models.CharField(max_length=NAME_LIMIT)
+    subject_kind = models.CharField(max_length=12, choices=[(word, word) for word in _one_of(SubjectKind)])
+    subject_uuid = models.UUIDField()
+    title = models.CharField(max_length=120)
+    summary = models.CharField(max_length=300, blank=True)
+    description = models.TextField(blank=True)
+    """Markdown; sanitised where it is rendered."""
+    category = models.CharField(max_length=60, blank=True)
+    task = models.CharField(max_length=80, blank=True)
+    licence = models.CharField(max_length=80, blank=True)
+    tags = models.JSONField(default=list)
+    """At most 20 lower-case words."""
+    visibility = models.CharField(max_length=12, choices=[(word, word) for word in _one_of(Visibility)])
+    state = models.CharField(max_length=12, default=ListingState.DRAFT, choices=[(w, w) for w in _one_of(ListingState)])
+    sales = models.BigIntegerField(default=0)
+    """Orders that were fulfilled; refunded ones are taken off."""
+    created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("namespace", Lower("slug"), name="listing_slug_ci"),
+            models.UniqueConstraint(
+                fields=["subject_kind", "subject_uuid"],
+                condition=~models.Q(state=ListingState.WITHDRAWN),
+                name="listing_once_per_subject",
+            ),
+            models.CheckConstraint(condition=models.Q(state__in=_one_of(ListingState)), name="listing_state"),
+            models.CheckConstraint(condition=models.Q(visibility__in=_one_of(Visibility)), name="listing_visibility"),
+            models.CheckConstraint(
+                condition=models.Q(subject_kind__in=_one_of(SubjectKind)), name="listing_subject_kind"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["namespace", "-updated_at", "-id"], name="listing_in_namespace"),
+            models.Index(fields=["subject_uuid"], name="listing_by_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Plan(models.Model):
+    """One offer of a listing, never edited: a new price is a new plan, and the old one is retired. Amounts in minor units."""
+
+    uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
+    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="plans")
+    number = models.PositiveIntegerField()
+    """1, 2, 3… within the listing."""
+    kind = models.CharField(max_length=12, choices=[(word, word) for word in _one_of(PlanKind)])
+    name = models.CharField(max_length=80)
+    price_minor = models.BigIntegerField()
+    """FREE: 0. ONE_TIME: for good. PAY_PER_CALL: for one pack of `unit_calls` calls."""
+    currency = models.CharField(max_length=3)
+    unit_calls = models.PositiveIntegerField(default=1)
+    """PAY_PER_CALL: calls in a pack, 1 or 1000. Else 1."""
+    included_calls = models.BigIntegerField(null=True)
+    """PAY_PER_CALL: free calls that come with each order. On an endpoint otherwise: all calls there are, null without
+    limit. Null where nothing is called."""
+    refund_window_days = models.PositiveIntegerField(default=0)
+    """Days in which the buyer may undo the order without asking."""
+    created_at = models.DateTimeField(default=now)
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["listing", "number"], name="plan_number_once"),
+            models.CheckConstraint(
+                condition=models.Q(kind=PlanKind.FREE, price_minor=0)
+                | models.Q(kind__in=[PlanKind.ONE_TIME, PlanKind.PAY_PER_CALL], price_minor__gt=0),
+                name="plan_price_fits_kind",
+            ),
+            models.CheckConstraint(condition=models.Q(unit_calls__in=[1, 1000]), name="plan_unit_calls"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,85 @@
+"""Charging calls that were made: from what was put aside for them to seller and platform."""
+
+from django.db import transaction
+
+from common.clock import now
+from common.errors import DomainError
+from market import rating
+from market.models import Entitlement, TransactionKind
+from market.services import ledger
+from market.services.entitlements import pack_of
+from market.services.ledger import Leg
+from metering.queries import used_of_sources
+
+_BATCH = 500
+
+
+def bill_usage() -> int:
+    """Charge everything that was used and not yet charged; returns how many entitlements had something. Looks at prepaid ones that
+    are not used up, 500 at a time; each is charged in a transaction of its own. Safe to run twice, late or beside itself:
+    see `settle_entitlement`."""
+    count, after = 0, 0
+    while True:
+        open_ones = Entitlement.objects.filter(settled_up_at__isnull=True, pk__gt=after).order_by("pk")[:_BATCH]
+        batch = {entitlement.source: entitlement for entitlement in open_ones}
+        if not batch:
+            return count
+        for source, used in used_of_sources(batch).items():
+            if used > batch[source].settled_calls:
+                settle_entitlement(batch[source].pk)
+                count += 1
+        after = max(entitlement.pk for entitlement in batch.values())
+
+
+def settle_entitlement(entitlement_id: int) -> int:
+    """Charge the calls of one prepaid entitlement above its watermark; returns minor units. Writes one ledger transaction, keyed
+    by order and watermark, and moves the watermark, together and under the entitlement's lock: no call is charged twice and
+    none is left out. A second call finds nothing to do."""
+    with transaction.atomic():
+        rows = Entitlement.objects.select_for_update(of=("self",), no_key=True).select_related(
+            "order__buyer", "order__seller"
+        )
+        entitlement = rows.get(pk=entitlement_id)
+        return settle_upto(entitlement, used_of_sources([entitlement.source])[entitlement.source])
+
+
+def settle_upto(entitlement: Entitlement, used_calls: int) -> int:
+    """`settle_entitlement` for a caller that holds the lock and knows how many calls were made. Calls beyond what was bought are
+    not charged: the budget is there to keep them from being served."""
+    pack, order = pack_of(entitlement), entitlement.order
+    used = min(used_calls, pack.granted_calls)
+    if entitlement.settled_up_at is not None or used <= entitlement.settled_calls:
+        return 0
+    due = rating.settle(pack, order.fee_percent, settled_calls=entitlement.settled_calls, used_calls=used)
+    if due.charged_minor:
+        ledger.post(
+            TransactionKind.USAGE,
+            "usage",
+            f"{order.uuid}:{entitlement.settled_calls}",
+            [
+                Leg(ledger.held(order.buyer, order.currency, order.uuid), -due.charged_minor),
+                Leg(ledger.earnings(order.seller, order.currency), due.seller_minor),
+                Leg(ledger.fees(order.currency), due.fee_minor),
+            ],
+            order=order,
+            memo=f"Calls {entitlement.settled_calls + 1} to {used}",
+        )
+    entitlement.settled_calls = used
+    if used == pack.granted_calls:
+        entitlement.settled_up_at = now()
+    entitlement.save(update_fields=["settled_calls", "settled_up_at"])
+    return due.charged_minor
+
+
+class LedgerUnsound(DomainError):
+    """The ledger does not add up: nothing an actor did can cause it, and an operator has to look."""
+
+    status = 500
+    default_code = "ledger_unsound"
+
+
+def check_ledger() -> None:
+    """Recount the ledger. Raises LedgerUnsound with the first faults."""
+    report = ledger.verify_ledger()
+    if not report.is_sound:
+        raise LedgerUnsound("; ".join(report.faults[:5]))

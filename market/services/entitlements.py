@@ -1,0 +1,74 @@
+"""Opening and closing what an order buys: grants below in the registry and in compute, budgets in metering."""
+
+from typing import TYPE_CHECKING
+
+from accounts.actors import Actor, system
+from accounts.directory import holder_of
+from accounts.services import grants
+from common.clock import now
+from market.models import Entitlement, Order
+from market.rating import CallPack
+from market.states import PlanKind, SubjectKind
+from market.subjects import LEVELS, model_of, require_subject
+from metering.meters import Meter
+from metering.services import budgets
+
+if TYPE_CHECKING:
+    from metering.models import Budget
+
+
+def open_entitlement(actor: Actor, order: Order, *, is_first: bool) -> Entitlement:
+    """Open what a paid order buys, in the caller's transaction: entitlement, grant to the buyer, and for an endpoint a budget of
+    calls. `is_first`: the buyer never ordered from this listing, so the plan's included calls come with it. One per order:
+    the database refuses a second."""
+    plan, kind = order.plan, SubjectKind(order.listing.subject_kind)
+    granted, included = _calls(order, is_first=is_first) if kind == SubjectKind.ENDPOINT else (None, 0)
+    is_prepaid = plan.kind == PlanKind.PAY_PER_CALL
+    entitlement = Entitlement.objects.create(
+        order=order,
+        holder=order.buyer,
+        listing=order.listing,
+        subject_kind=kind,
+        subject_uuid=order.listing.subject_uuid,
+        granted_calls=granted,
+        included_calls=included,
+        held_minor=order.total_minor if is_prepaid else 0,
+        settled_up_at=None if is_prepaid else now(),
+    )
+    subject = require_subject(system("market"), kind, entitlement.subject_uuid)
+    grants.grant(actor, subject, holder_of(order.buyer), LEVELS[kind], source=entitlement.source)
+    if kind == SubjectKind.ENDPOINT:
+        budgets.top_up(
+            source=entitlement.source,
+            holder=order.buyer.uuid,
+            subject=entitlement.subject_uuid,
+            meter=Meter.INFERENCE_CALLS,
+            amount=granted,
+        )
+    return entitlement
+
+
+def close_entitlement(actor: Actor, entitlement: Entitlement) -> "Budget | None":
+    """Take back what an entitlement opens, in the caller's transaction; returns its budget, if it has one, with what was used and
+    what is still held for calls in flight. A second call changes nothing."""
+    kind = SubjectKind(entitlement.subject_kind)
+    grants.revoke(actor, model_of(kind), entitlement.source)
+    if entitlement.revoked_at is None:
+        entitlement.revoked_at = now()
+        entitlement.save(update_fields=["revoked_at"])
+    return budgets.close(entitlement.source) if kind == SubjectKind.ENDPOINT else None
+
+
+def pack_of(entitlement: Entitlement) -> CallPack:
+    """What rating needs to know of a prepaid entitlement."""
+    assert entitlement.granted_calls is not None, "only prepaid calls are rated"
+    return CallPack(entitlement.granted_calls, entitlement.included_calls, entitlement.held_minor)
+
+
+def _calls(order: Order, *, is_first: bool) -> tuple[int | None, int]:
+    """(calls granted, None: without limit; how many of them are free)"""
+    plan = order.plan
+    if plan.kind != PlanKind.PAY_PER_CALL:
+        return plan.included_calls, 0
+    included = (plan.included_calls or 0) if is_first else 0
+    return order.quantity * plan.unit_calls + included, included

@@ -1,0 +1,72 @@
+"""What a listing is about, and how access to it is opened: one line of knowledge for each kind of subject, in one place."""
+
+from typing import TYPE_CHECKING, Union, cast
+from uuid import UUID
+
+from accounts.actors import Actor, system
+from accounts.permissions import Action, Level
+from common.errors import Conflict, Invalid
+from compute.endpoint_policies import require_endpoint_by_uuid, visible_endpoints
+from compute.endpoint_states import SERVING
+from lineage.services.record import Ref
+from market.states import SubjectKind
+from registry.policies import require_repo_by_uuid, visible_repos
+from registry.queries import held_back_in, latest_version, verdict_of, version_by_uuid
+from registry.standing import refuse_yanked
+from registry.states import UNSELLABLE
+
+if TYPE_CHECKING:
+    from compute.models import Endpoint
+    from registry.models import Repo
+
+Subject = Union["Repo", "Endpoint"]
+
+_SYSTEM = system("market")
+
+LEVELS = {SubjectKind.MODEL: Level.READ, SubjectKind.DATASET: Level.READ, SubjectKind.ENDPOINT: Level.USE}
+"""What an entitlement opens: the bytes of a repository, the calls of an endpoint."""
+
+
+def require_subject(actor: Actor, kind: SubjectKind, uuid: UUID) -> Subject:
+    """The subject, administered by `actor`. Raises NotFound, Forbidden; Invalid when it is of another kind."""
+    if kind == SubjectKind.ENDPOINT:
+        return require_endpoint_by_uuid(actor, uuid, Action.ENDPOINT_ADMIN)
+    repo = require_repo_by_uuid(actor, uuid, Action.REPO_ADMIN)
+    if repo.kind != kind:
+        raise Invalid(f"This is a {repo.kind}, not a {kind}.", fields={"subject": "of another kind"})
+    return repo
+
+
+def model_of(kind: SubjectKind) -> "type[Subject]":
+    """The class of a subject, for closing grants by their source: that works for deleted ones too."""
+    return visible_endpoints(_SYSTEM).model if kind == SubjectKind.ENDPOINT else visible_repos(_SYSTEM).model
+
+
+def check_sellable(kind: SubjectKind, subject: Subject) -> None:
+    """Raises Conflict unless there is something to hand over: a repository with a version that is not withdrawn and that
+    scanning does not call unsafe, an endpoint that answers and whose version is not withdrawn."""
+    if kind == SubjectKind.ENDPOINT:
+        endpoint = cast("Endpoint", subject)
+        if endpoint.state not in SERVING or endpoint.version_uuid is None:
+            raise Conflict("The endpoint does not answer calls yet.", code="not_sellable")
+        refuse_yanked(version_by_uuid(endpoint.version_uuid), "sold")
+        return
+    version = latest_version(cast("Repo", subject))
+    if version is None:
+        raise Conflict(
+            "There is no version to hand over: publish one first; those that were withdrawn do not count.",
+            code="not_sellable",
+        )
+    if verdict_of(version) in UNSELLABLE or held_back_in([version.uuid]) is not None:
+        raise Conflict(
+            f"Scanning found something in version {version.name}, or a file of it is under quarantine: it can't be sold.",
+            code="unsafe",
+        )
+
+
+def current_source(kind: SubjectKind, subject: Subject) -> Ref:
+    """What a listing is made of now, as a node of the lineage: the endpoint, or the newest version of the repository."""
+    if kind == SubjectKind.ENDPOINT:
+        return Ref("endpoint", subject.uuid)
+    version = latest_version(cast("Repo", subject))
+    return Ref("version", version.uuid) if version else Ref(kind, subject.uuid)

@@ -1,0 +1,36 @@
+"""What the market does later."""
+
+from market.services import billing, payments, refunds, search_documents
+from work.door import task
+from work.schedules import schedule
+
+
+@task("market.bill_usage", queue="cpu")
+def bill_usage() -> None:
+    billing.bill_usage()
+    refunds.finish_refunds()
+
+
+@task("market.check_ledger", queue="slow", limit_s=1800)
+def check_ledger() -> None:
+    billing.check_ledger()
+
+
+@task("market.request_payment", queue="fast", limit_s=60)
+def request_payment(order_id: int) -> None:
+    payments.request_payment(order_id)
+
+
+@task("market.return_payment", queue="fast", limit_s=60)
+def return_payment(order_id: int) -> None:
+    payments.return_payment(order_id)
+
+
+@task("market.forget_search_changes", queue="slow")
+def forget_search_changes() -> None:
+    search_documents.forget_changes()
+
+
+schedule("market.bill_usage", "market.bill_usage", 60)
+schedule("market.check_ledger", "market.check_ledger", 24 * 3600)
+schedule("market.forget_search_changes", "market.forget_search_changes", 24 * 3600)
