@@ -1,0 +1,32 @@
+from django.urls import path
+
+from web.account import devices, views
+
+_ORGANIZATION = "organizations/<str:name>"
+
+urlpatterns = [
+    path("account", views.account, name="account"),
+    path("account/tokens", views.access_tokens, name="tokens"),
+    path("account/tokens/<uuid:uuid>/revocation", views.token_revocation, name="token-revocation"),
+    path("account/devices", devices.device, name="devices"),
+    path("notices", views.notice_list, name="notices"),
+    path("notices/reading", views.notice_reading, name="notice-reading"),
+    path("organizations", views.organizations, name="organizations"),
+    path("organizations/new", views.new_organization, name="new-organization"),
+    path(_ORGANIZATION, views.member_list, name="organization"),
+    path(f"{_ORGANIZATION}/members/<str:username>/role", views.member_role, name="member-role"),
+    path(f"{_ORGANIZATION}/members/<str:username>/removal", views.member_removal, name="member-removal"),
+    path(
+        f"{_ORGANIZATION}/invitations/<uuid:uuid>/withdrawal", views.invitation_withdrawal, name="invitation-withdrawal"
+    ),
+    path(f"{_ORGANIZATION}/teams", views.team_list, name="teams"),
+    path(f"{_ORGANIZATION}/teams/<str:team_name>/members", views.team_member, name="team-members"),
+    path(
+        f"{_ORGANIZATION}/teams/<str:team_name>/members/<str:username>/removal",
+        views.team_member_removal,
+        name="team-member-removal",
+    ),
+    path(f"{_ORGANIZATION}/teams/<str:team_name>/deletion", views.team_deletion, name="team-deletion"),
+    path(f"{_ORGANIZATION}/settings", views.organization_settings, name="organization-settings"),
+    path("invitations/<str:secret>", views.invitation, name="invitation"),
+]

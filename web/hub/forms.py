@@ -1,0 +1,135 @@
+"""Forms of repositories. Fields have the names of the services' arguments."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from registry.states import Gate, RepoKind, Visibility
+from web.namespaces import namespace_choices
+
+VISIBILITIES = [
+    (Visibility.PRIVATE.value, "Private: only those who have a role or a grant"),
+    (Visibility.ORGANIZATION.value, "Organisation: every member may read"),
+    (Visibility.PUBLIC.value, "Public: everybody finds it"),
+]
+GATES = [
+    (Gate.OPEN.value, "Open: who sees it may read the files"),
+    (Gate.AUTO.value, "Restricted: files need a purchase or a grant"),
+    (Gate.MANUAL.value, "By request: a person of the owner decides"),
+]
+
+
+class RepoForm(forms.Form):
+    kind = forms.ChoiceField(choices=[(kind.value, kind.value.capitalize()) for kind in RepoKind], label="Kind")
+    namespace_name = forms.ChoiceField(label="Owner")
+    name = forms.CharField(
+        max_length=96, label="Name", help_text="Letters, digits, dot, dash, underscore; it stands in the address."
+    )
+    description = forms.CharField(
+        max_length=400, required=False, label="Description", help_text="One sentence; it stands in lists."
+    )
+    visibility = forms.ChoiceField(
+        choices=VISIBILITIES, label="Who may see it", widget=forms.RadioSelect, initial="private"
+    )
+
+    def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["namespace_name"].choices = namespace_choices(actor, Action.NAMESPACE_PUBLISH)  # type: ignore[attr-defined]
+
+
+class SettingsForm(forms.Form):
+    description = forms.CharField(
+        max_length=400,
+        required=False,
+        label="Description",
+        help_text="One or two sentences; they stand in lists.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    visibility = forms.ChoiceField(choices=VISIBILITIES, label="Who may see it", widget=forms.RadioSelect)
+    gate = forms.ChoiceField(choices=GATES, required=False, label="Who may read the files", widget=forms.RadioSelect)
+
+
+class RenameForm(forms.Form):
+    namespace_name = forms.ChoiceField(label="Owner")
+    name = forms.CharField(max_length=96, label="Name")
+
+    def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["namespace_name"].choices = namespace_choices(actor, Action.NAMESPACE_PUBLISH)  # type: ignore[attr-defined]
+
+
+class QuarantineForm(forms.Form):
+    reason = forms.CharField(
+        max_length=400, label="Reason", help_text="A sentence that people who want the file will read."
+    )
+
+
+class VersionForm(forms.Form):
+    revision = forms.CharField(max_length=200, label="Revision", help_text="A branch or a commit.")
+    name = forms.CharField(
+        max_length=80,
+        label="Version",
+        help_text="A semantic version, like 1.0.0, or a date, like 2026-01-31. It cannot be changed afterwards.",
+    )
+    notes = forms.CharField(
+        max_length=20_000,
+        required=False,
+        label="Notes",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="What is new.",
+    )
+    intended_use = forms.CharField(
+        max_length=20_000,
+        required=False,
+        label="Intended use",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="What it is made for, and what not.",
+    )
+    licence = forms.CharField(
+        max_length=80, required=False, label="Licence", help_text="Left empty, the one of the card is taken."
+    )
+
+
+class AliasForm(forms.Form):
+    name = forms.CharField(
+        max_length=40, label="Alias", help_text="For example champion. Where it points now, it will not any more."
+    )
+
+
+class DeprecationForm(forms.Form):
+    message = forms.CharField(max_length=2000, label="Why", widget=forms.Textarea(attrs={"rows": 2}))
+    successor = forms.ChoiceField(required=False, label="Take instead")
+    due_on = forms.DateField(
+        required=False,
+        label="Stop using it by",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+    def __init__(self, names: Sequence[str], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["successor"].choices = [("", "No successor"), *((name, name) for name in names)]  # type: ignore[attr-defined]
+
+
+class YankForm(forms.Form):
+    reason = forms.CharField(max_length=2000, label="Why", widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class ManyFiles(forms.FileField):
+    """One file or several, in the order they were chosen."""
+
+    widget = type("ManyFilesInput", (forms.ClearableFileInput,), {"allow_multiple_selected": True})
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        files = data if isinstance(data, list | tuple) and data else [data or None]
+        return [super(ManyFiles, self).clean(file, initial) for file in files]
+
+
+class UploadForm(forms.Form):
+    files = ManyFiles(  # type: ignore[assignment]  # hides what only the template of a bound form would read
+        label="Files", help_text="Larger folders go faster with the command-line client."
+    )
+    folder = forms.CharField(max_length=1000, required=False, label="Folder", help_text="Leave empty for the root.")
+    summary = forms.CharField(max_length=300, required=False, label="What changes")

@@ -1,0 +1,104 @@
+"""The head that all pages of one repository share."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from registry import policies
+from registry.states import Gate, Visibility
+from web.links import namespace_url, repo_url
+
+if TYPE_CHECKING:
+    from registry.models import Repo
+
+KIND_TITLES = {"model": "Models", "dataset": "Datasets", "algorithm": "Algorithms"}
+
+
+@dataclass(frozen=True)
+class Tab:
+    label: str
+    href: str
+    icon: str
+    is_current: bool
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class RepoHead:
+    """`full_name` is owner/name; `title` stands in the browser's tab."""
+
+    title: str
+    kind: str
+    owner: str
+    owner_url: str
+    name: str
+    full_name: str
+    url: str
+    seed: str
+    description: str
+    visibility: str
+    visibility_icon: str
+    is_gated: bool
+    licence: str
+    task: str
+    library: str
+    downloads: int
+    updated_at: datetime
+    default_branch: str
+    can_read: bool
+    can_write: bool
+    can_admin: bool
+    tabs: list[Tab]
+    download_command: str
+    upload_command: str
+
+    @classmethod
+    def of(cls, repo: "Repo", actor: Actor, current: str) -> "RepoHead":
+        """`current` is the name of the tab. At most three queries (a grant of each level)."""
+        can_write = policies.can(actor, repo, Action.REPO_WRITE)
+        can_read = can_write or policies.can(actor, repo, Action.REPO_READ)
+        can_admin = can_write and policies.can(actor, repo, Action.REPO_ADMIN)
+        full_name = f"{repo.namespace.name}/{repo.name}"
+        url = repo_url(repo)
+        places = [("Card", "", "book-open"), ("Files", "tree", "folder")]
+        places += [("Data", "data", "database")] if repo.kind == "dataset" else []
+        places += [("Versions", "versions", "tag")]
+        places += [("Lineage", "lineage", "network")]
+        places += [("Safety", "safety", "shield")] if can_read else []
+        places += [("Settings", "settings", "settings")] if can_admin else []
+        flag = "" if repo.kind == "model" else f" --repo-type {repo.kind}"
+        return cls(
+            title=full_name,
+            kind=repo.kind,
+            owner=repo.namespace.name,
+            owner_url=namespace_url(repo.namespace.name),
+            name=repo.name,
+            full_name=full_name,
+            url=url,
+            seed=str(repo.uuid),
+            description=repo.description,
+            visibility=repo.visibility,
+            visibility_icon={Visibility.PUBLIC: "globe", Visibility.ORGANIZATION: "users"}.get(
+                Visibility(repo.visibility), "lock"
+            ),
+            is_gated=repo.gate != Gate.OPEN,
+            licence=repo.licence,
+            task=repo.task,
+            library=repo.library,
+            downloads=repo.downloads,
+            updated_at=repo.updated_at,
+            default_branch=repo.default_branch,
+            can_read=can_read,
+            can_write=can_write,
+            can_admin=can_admin,
+            tabs=[
+                Tab(label, f"{url}/{part}" if part else url, icon, label.lower() == current)
+                for label, part, icon in places
+            ],
+            download_command=f"HF_ENDPOINT={settings.PUBLIC_URL} hf download {full_name}{flag}",
+            upload_command=f"HF_ENDPOINT={settings.PUBLIC_URL} hf upload {full_name} .{flag}",
+        )

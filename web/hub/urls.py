@@ -1,0 +1,79 @@
+"""Addresses of repositories. `urlpatterns` are the fixed ones; `last` (any owner, any name) must stand at the very end of the
+site's table."""
+
+from django.urls import URLPattern, path
+
+from web.hub import compare_views, data_views, version_views, views
+
+urlpatterns = [
+    path("models", views.browse, {"kind": "model"}, name="models"),
+    path("datasets", views.browse, {"kind": "dataset"}, name="datasets"),
+    path("algorithms", views.browse, {"kind": "algorithm"}, name="algorithms"),
+    path("compare", compare_views.compare, name="compare"),
+    path("compare/table.csv", compare_views.compare_csv, name="compare-csv"),
+    path("compare/studies", compare_views.compare_studies, name="compare-studies"),
+    path("compare/answers", compare_views.answers_of, name="compare-answers"),
+    path("compare/trials", compare_views.trial, name="compare-trials"),
+    path("new", views.new_repo, name="new-repo"),
+]
+
+
+def _of_repository(prefix: str, kind: str) -> list[URLPattern]:
+    base, values = f"{prefix}<str:namespace>/<str:name>", {"kind": kind}
+    version = f"{base}/versions/<str:version_name>"
+    return [
+        path(base, views.card, values, name=f"{kind}"),
+        path(f"{base}/tree", views.tree, values, name=f"{kind}-root"),
+        path(f"{base}/tree/<path:rest>", views.tree, values, name=f"{kind}-tree"),
+        path(f"{base}/blob/<path:rest>", views.blob, values, name=f"{kind}-blob"),
+        path(f"{base}/preview/<path:rest>", views.preview, values, name=f"{kind}-preview"),
+        path(f"{base}/image/<path:rest>", views.image, values, name=f"{kind}-image"),
+        path(f"{base}/commits", views.commits, values, name=f"{kind}-commits-of-default"),
+        path(f"{base}/commits/<path:rest>", views.commits, values, name=f"{kind}-commits"),
+        path(f"{base}/commit/<str:oid>", views.commit, values, name=f"{kind}-commit"),
+        path(f"{base}/versions", version_views.versions, values, name=f"{kind}-versions"),
+        path(f"{base}/versions/<str:version_name>", version_views.version, values, name=f"{kind}-version"),
+        path(
+            f"{base}/versions/<str:version_name>/metrics.csv",
+            version_views.version_csv,
+            values,
+            name=f"{kind}-version-csv",
+        ),
+        *(
+            path(f"{version}/{deed}", view, values, name=f"{kind}-version-{deed.replace('/', '-')}")
+            for deed, view in version_views.DEEDS.items()
+        ),
+        path(f"{base}/compare", views.newest_compared, values, name=f"{kind}-compare"),
+        path(f"{base}/metrics.csv", views.metric_csv, values, name=f"{kind}-metrics-csv"),
+        path(f"{base}/lineage", views.lineage, values, name=f"{kind}-lineage"),
+        path(f"{base}/safety", views.safety, values, name=f"{kind}-safety"),
+        path(f"{base}/quarantines", views.quarantines, values, name=f"{kind}-quarantines"),
+        path(f"{base}/quarantines/<uuid:uuid>/release", views.release, values, name=f"{kind}-release"),
+        path(f"{base}/settings", views.settings, values, name=f"{kind}-settings"),
+        path(f"{base}/shares", views.shares, values, name=f"{kind}-shares"),
+        path(f"{base}/shares/removal", views.share_removal, values, name=f"{kind}-share-removal"),
+        path(f"{base}/renaming", views.rename, values, name=f"{kind}-renaming"),
+        path(f"{base}/deletion", views.delete, values, name=f"{kind}-deletion"),
+        path(f"{base}/upload/<path:branch>", views.upload, values, name=f"{kind}-upload"),
+        path(f"{base}/deletions/<path:branch>", views.deletion, values, name=f"{kind}-deletions"),
+    ]
+
+
+def _of_datasets() -> list[URLPattern]:
+    base, values = "datasets/<str:namespace>/<str:name>", {"kind": "dataset"}
+    return [
+        path(f"{base}/data", data_views.data, values, name="dataset-data-of-default"),
+        path(f"{base}/data/<path:rest>", data_views.data, values, name="dataset-data"),
+        path(f"{base}/data-pictures/<str:oid>/<int:number>", data_views.picture, values, name="dataset-data-picture"),
+        path(f"{base}/data-compare", data_views.compare, values, name="dataset-data-compare"),
+        path(f"{base}/data-compare.csv", data_views.compare_csv, values, name="dataset-data-compare-csv"),
+    ]
+
+
+last = [
+    *_of_datasets(),
+    *_of_repository("datasets/", "dataset"),
+    *_of_repository("algorithms/", "algorithm"),
+    *_of_repository("", "model"),
+    path("<str:name>", views.namespace, name="namespace"),
+]

@@ -1,0 +1,368 @@
+"""What the pages about versions show: the list, and one version."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from django.conf import settings
+
+from accounts.actors import Actor
+from registry import queries
+from registry.queries import SCANNERS
+from registry.services.cards import render_markdown
+from registry.services.profiles import known_profile
+from registry.standing import Standing, standing_of
+from registry.states import KeyAlgorithm, MeasurementKind, RepoKind
+from web.hub.data import validity_of
+from web.hub.heads import RepoHead
+from web.hub.history import Trend
+from web.hub.pages import Fact, figures_of
+from web.links import repo_url, version_url, with_query
+
+if TYPE_CHECKING:
+    from registry.models import Measurement, Repo, Version
+
+VERSION_LIMIT = 200
+MOVES_LIMIT = 20
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    name: str
+    url: str
+    uuid: str
+    commit_oid: str
+    commit_href: str
+    tree_href: str
+    figures: list[Fact]
+    size_bytes: int
+    file_count: int
+    verdict: str
+    created_at: datetime
+    author: str
+    aliases: list[str]
+    standing: Standing
+    is_latest: bool
+    is_signed: bool
+
+    @classmethod
+    def of(cls, repo: "Repo", version: "Version", latest: str) -> "VersionRow":
+        """`latest`: the name of the newest version."""
+        return cls(
+            name=version.name,
+            url=repo_url(repo, "versions", version.name),
+            uuid=str(version.uuid),
+            commit_oid=version.commit.oid,
+            commit_href=repo_url(repo, "commit", version.commit.oid),
+            tree_href=repo_url(repo, "tree", version.name),
+            figures=figures_of(version.metrics)[:3],
+            size_bytes=version.commit.tree.total_bytes,
+            file_count=version.commit.tree.file_count,
+            verdict=verdict_of(version),
+            created_at=version.created_at,
+            author=version.created_by.username if version.created_by else "",
+            aliases=[alias.name for alias in version.aliases.all()],
+            standing=standing_of(version),
+            is_latest=version.name == latest,
+            is_signed=bool(version.signatures.all()),
+        )
+
+
+@dataclass(frozen=True)
+class AliasMoveRow:
+    name: str
+    target: str
+    target_href: str
+    before: str
+    author: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class VersionsPage:
+    title: str
+    head: RepoHead
+    versions: list[VersionRow]
+    moves: list[AliasMoveRow]
+    compare_href: str
+    trend: Trend | None
+    form: Any
+
+    @classmethod
+    def of(cls, repo: "Repo", actor: Actor, form: Any, metric: str = "") -> "VersionsPage":
+        head = RepoHead.of(repo, actor, "versions")
+        versions = list(queries.versions_of(repo)[:VERSION_LIMIT])
+        latest = queries.latest_name(repo)
+        return cls(
+            title=f"Versions of {head.full_name}",
+            head=head,
+            versions=[VersionRow.of(repo, version, latest) for version in versions],
+            moves=[
+                AliasMoveRow(
+                    name=move.name,
+                    target=move.version.name if move.version else "",
+                    target_href=version_url(repo, move.version.name) if move.version else "",
+                    before=move.before.name if move.before else "",
+                    author=move.created_by.username if move.created_by else "",
+                    created_at=move.created_at,
+                )
+                for move in queries.alias_moves_of(repo, limit=MOVES_LIMIT)
+            ],
+            compare_href=repo_url(repo, "compare") if len(versions) > 1 else "",
+            trend=Trend.of(repo, versions, metric),
+            form=form if head.can_write else None,
+        )
+
+
+@dataclass(frozen=True)
+class Metric:
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Tensor:
+    name: str
+    datatype: str
+    shape: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    path: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was measured on one piece of hardware; "" where nothing was."""
+
+    name: str
+    batch_size: str
+    p50: str
+    p99: str
+    throughput: str
+    memory_bytes: int | None
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    fields: list[tuple[str, str, str]]
+    """Name, type, description."""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A good signature. `command` lets anybody check it without this site."""
+
+    algorithm: str
+    key_id: str
+    key_href: str
+    bundle_href: str
+    command: str
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    title: str
+    head: RepoHead
+    version: VersionRow
+    notes_html: str
+    use_html: str
+    licence: str
+    successor_href: str
+    metrics: list[Metric]
+    machines: list[Machine]
+    task: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    tables: list[Table]
+    example: str
+    environment: list[tuple[str, str]]
+    findings: list[Finding]
+    scanned_at: datetime | None
+    signed: list[Signed]
+    downloads: list[Fact]
+    validity: str | None
+    data_href: str
+    deploy_href: str
+    use_href: str
+    alias_form: Any
+    deprecation_form: Any
+    yank_form: Any
+
+    @classmethod
+    def of(
+        cls,
+        repo: "Repo",
+        actor: Actor,
+        version: "Version",
+        *,
+        alias_form: Any,
+        deprecation_form: Any,
+        yank_form: Any,
+    ) -> "VersionPage":
+        head = RepoHead.of(repo, actor, "versions")
+        signature = version.signature if isinstance(version.signature, Mapping) else {}
+        scans = list(version.scans.all())
+        example = signature.get("example")
+        row = VersionRow.of(repo, version, queries.latest_name(repo))
+        measurements = queries.measurements_of(version)
+        successor = row.standing.successor
+        return cls(
+            title=f"{head.full_name} {version.name}",
+            head=head,
+            version=row,
+            notes_html=render_markdown(version.notes) if version.notes else "",
+            use_html=render_markdown(version.intended_use) if version.intended_use else "",
+            licence=version.licence,
+            successor_href=version_url(repo, successor) if successor else "",
+            metrics=metrics_of(version, measurements),
+            machines=[_machine(each) for each in measurements if each.kind == MeasurementKind.HARDWARE],
+            task=str(signature.get("task", "")),
+            inputs=tensors_of(signature.get("inputs")),
+            outputs=tensors_of(signature.get("outputs")),
+            tables=tables_of(signature.get("tables")),
+            example=json.dumps(example)[:2000] if example else "",
+            environment=environment_of(version.environment),
+            findings=[
+                Finding(str(each.get("path", "")), str(each.get("verdict", "")), str(each.get("reason", "")))
+                for scan in scans[:3]
+                for each in scan.findings[:100]
+            ],
+            scanned_at=scans[0].created_at if scans else None,
+            signed=_signed(repo, version),
+            downloads=_downloads(repo, version),
+            # None where there is no data to hold against rules
+            validity=validity_of(known_profile(version.commit)) if repo.kind == "dataset" else None,
+            data_href=repo_url(repo, "data", version.name) if repo.kind == "dataset" and head.can_read else "",
+            deploy_href=with_query("/endpoints/new", version=str(version.uuid))
+            if repo.kind == "model" and signature and not row.standing.is_yanked
+            else "",
+            use_href=with_query("/jobs/new", version=str(version.uuid)),
+            alias_form=alias_form if head.can_write and not row.standing.is_yanked else None,
+            deprecation_form=deprecation_form if head.can_write else None,
+            yank_form=yank_form if head.can_write else None,
+        )
+
+
+def _api_address(repo: "Repo", version: "Version", part: str) -> str:
+    parts = (repo.kind, repo.namespace.name, repo.name, "versions", version.name, part)
+    return "/api/v1/repos/" + "/".join(map(quote, parts))
+
+
+def _downloads(repo: "Repo", version: "Version") -> list[Fact]:
+    found = [Fact("CycloneDX", "Bill of materials", _api_address(repo, version, "bom"))]
+    if repo.kind == RepoKind.DATASET:
+        found.append(Fact("Croissant", "Description of the data", _api_address(repo, version, "croissant")))
+    return found
+
+
+def _signed(repo: "Repo", version: "Version") -> list[Signed]:
+    """The newest signature of each kind. The address of the files is the commit's: aliases move, the signature does not."""
+    site = settings.PUBLIC_URL
+    found: dict[str, Signed] = {}
+    kind = "" if repo.kind == RepoKind.MODEL else f" --repo-type {repo.kind}"
+    for row in version.signatures.all():
+        algorithm = row.key.algorithm
+        if algorithm in found:
+            continue
+        key_href = f"/api/v1/namespaces/{quote(repo.namespace.name)}/keys/{row.key.key_id}.pem"
+        bundle_href = with_query(_api_address(repo, version, "signature"), algorithm=algorithm)
+        lines = [
+            f"HF_ENDPOINT={site} hf download {repo.namespace.name}/{repo.name}{kind} --revision {version.name} --local-dir files",
+            f"curl -o version.sig '{site}{bundle_href}'",
+            f"curl -o key.pem {site}{key_href}",
+        ]
+        if algorithm == KeyAlgorithm.P256:
+            lines += [
+                "pip install model-signing pyopenssl",
+                "model_signing verify key files --signature version.sig --public_key key.pem",
+            ]
+        else:
+            lines += [
+                f"curl -O {site}/static/tools/verify_version.py",
+                "python verify_version.py files version.sig key.pem",
+            ]
+        found[algorithm] = Signed(algorithm, row.key.key_id, key_href, bundle_href, "\n".join(lines))
+    return [found[each] for each in KeyAlgorithm if each in found]
+
+
+def _machine(row: "Measurement") -> Machine:
+    values = row.values
+
+    def text(key: str, unit: str = "") -> str:
+        return f"{values[key]:g}{unit}" if key in values else ""
+
+    return Machine(
+        name=row.name,
+        batch_size=text("batch_size"),
+        p50=text("p50_ms", " ms"),
+        p99=text("p99_ms", " ms"),
+        throughput=text("throughput_per_s", " / s"),
+        memory_bytes=values.get("memory_bytes"),
+        runtime=str(values.get("runtime", "")),
+    )
+
+
+def tables_of(value: object) -> list[Table]:
+    found = []
+    for each in value[:20] if isinstance(value, list) else []:
+        if isinstance(each, Mapping) and isinstance(each.get("fields"), list):
+            fields = [field for field in each["fields"][:200] if isinstance(field, Mapping)]
+            rows = [tuple(str(field.get(key) or "") for key in ("name", "type", "description")) for field in fields]
+            found.append(Table(str(each.get("name") or ""), rows))  # type: ignore[arg-type]
+    return found
+
+
+def metrics_of(version: "Version", measurements: "Sequence[Measurement]" = ()) -> list[Metric]:
+    """The metrics of the release, then those that were added (`measurements`)."""
+    added = [(each.name, each.values) for each in measurements if each.kind == MeasurementKind.METRIC]
+    found = []
+    for name, each in [*version.metrics.items(), *added]:
+        if isinstance(each, Mapping) and isinstance(each.get("value"), int | float):
+            source = ", ".join(str(each[key]) for key in ("dataset", "split") if each.get(key))
+            found.append(
+                Metric(name.replace("_", " "), each["value"], each.get("low"), each.get("high"), each.get("n"), source)
+            )
+    return found
+
+
+def verdict_of(version: "Version") -> str:
+    """What the newest report says; `not scanned yet` while there is none."""
+    return next((scan.verdict for scan in version.scans.all() if scan.scanner == SCANNERS), "not scanned yet")
+
+
+def tensors_of(value: object) -> list[Tensor]:
+    found = []
+    for each in value if isinstance(value, list) else []:
+        if isinstance(each, Mapping):
+            shape = " × ".join("any" if size == -1 else str(size) for size in each.get("shape") or [])
+            names = each.get("columns") or each.get("classes") or []
+            detail = ", ".join(map(str, names[:40])) + (" …" if len(names) > 40 else "")
+            found.append(Tensor(str(each.get("name", "")), str(each.get("datatype", "")), shape, detail))
+    return found
+
+
+def environment_of(value: object) -> list[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        return []
+    flat: list[tuple[str, str]] = []
+    for name, each in value.items():
+        flat += (
+            [(str(key), str(item)) for key, item in each.items()]
+            if isinstance(each, Mapping)
+            else [(str(name), str(each))]
+        )
+    return flat[:200]

@@ -1,0 +1,88 @@
+"""Listings and plans as pages show them: price in words, seller, face."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from market.prices import price_of
+from market.states import PlanKind
+from web.links import listing_url, with_query
+
+if TYPE_CHECKING:
+    from market.models import Listing, Plan
+
+
+@dataclass(frozen=True)
+class ListingCard:
+    """What `components/listing_card.html` names; `figure` may be empty."""
+
+    url: str
+    title: str
+    summary: str
+    kind: str
+    seed: str
+    seller: str
+    price: str
+    figure: str = ""
+    figure_note: str = ""
+    is_owned: bool = False
+
+    @classmethod
+    def of(
+        cls, listing: "Listing", plans: "list[Plan]", headline: tuple[str, str] = ("", ""), *, is_owned: bool = False
+    ) -> "ListingCard":
+        """`headline`: figure and note of `headlines_of`."""
+        prices = [price_of(plan) for plan in plans]
+        price = "Not for sale" if not prices else prices[0] if len(prices) == 1 else f"from {prices[0]}"
+        return cls(
+            url=listing_url(listing.namespace.name, listing.slug),
+            title=listing.title,
+            summary=listing.summary,
+            kind=listing.subject_kind,
+            seed=str(listing.uuid),
+            seller=listing.namespace.name,
+            price="Free" if prices and prices[0] == "Free" else price,
+            figure=headline[0],
+            figure_note=headline[1],
+            is_owned=is_owned,
+        )
+
+
+@dataclass(frozen=True)
+class PlanView:
+    uuid: str
+    name: str
+    kind: str
+    price: str
+    details: list[str]
+    buy_href: str
+    retire_href: str
+
+    @classmethod
+    def of(cls, listing: "Listing", plan: "Plan") -> "PlanView":
+        base = listing_url(listing.namespace.name, listing.slug)
+        return cls(
+            uuid=str(plan.uuid),
+            name=plan.name,
+            kind=plan.kind,
+            price=price_of(plan),
+            details=_details(listing, plan),
+            buy_href=with_query(f"{base}/checkout", plan=str(plan.uuid)),
+            retire_href=f"/sell/{listing.uuid}/plans/{plan.uuid}/retirement",
+        )
+
+
+def _details(listing: "Listing", plan: "Plan") -> list[str]:
+    is_endpoint = listing.subject_kind == "endpoint"
+    details = []
+    if plan.kind == PlanKind.PAY_PER_CALL:
+        details.append("Prepaid: calls are charged as you make them")
+        if plan.included_calls:
+            details.append(f"{plan.included_calls:,} calls are free with each order")
+    elif is_endpoint:
+        details.append(f"{plan.included_calls:,} calls" if plan.included_calls is not None else "Calls without limit")
+    else:
+        details.append("Download of all versions, present and future")
+    if plan.kind != PlanKind.FREE:
+        days = plan.refund_window_days
+        details.append(f"Money back within {days} days" if days else "No return")
+    return details

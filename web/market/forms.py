@@ -1,0 +1,174 @@
+"""Forms of buying and selling. Fields have the names of the services' arguments."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from common.errors import Invalid
+from common.ids import new_uuid
+from common.money import CREDIT, EXPONENTS, Money, format_money, parse_amount
+from market.queries import wallets
+from market.states import PlanKind, Visibility
+from web.namespaces import acting_namespaces
+
+if TYPE_CHECKING:
+    from market.models import Listing, Plan
+
+TASKS = ("image-classification", "tabular-classification", "tabular-regression", "text-classification", "forecasting")
+
+
+class CheckoutForm(forms.Form):
+    """`key` is made when the page is shown, so that a form sent twice orders once."""
+
+    buyer_namespace = forms.ChoiceField(
+        label="For", widget=forms.RadioSelect, help_text="Whose wallet pays, and who gets access."
+    )
+    quantity = forms.IntegerField(min_value=1, max_value=1_000_000, initial=1, label="How many")
+    accept = forms.BooleanField(label="I agree to the licence and to this price")
+    key = forms.CharField(max_length=80, widget=forms.HiddenInput)
+
+    def __init__(self, actor: Actor, plan: "Plan", *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"initial": {"key": str(new_uuid()), "quantity": 1}, **kwargs})
+        buyers = [
+            each for each in acting_namespaces(actor, Action.NAMESPACE_BUY) if each.pk != plan.listing.namespace_id
+        ]
+        held = wallets(buyers, plan.currency)
+        self.fields["buyer_namespace"].choices = [  # type: ignore[attr-defined]
+            (each.name, f"{each.name}: {format_money(held[each.pk])} in the wallet") for each in buyers
+        ]
+        able = [each for each in buyers if held[each.pk].amount_minor >= plan.price_minor]
+        if buyers:
+            self.fields["buyer_namespace"].initial = (able or buyers)[0].name
+        if plan.kind == PlanKind.PAY_PER_CALL:
+            unit = "calls" if plan.unit_calls == 1 else f"packs of {plan.unit_calls:,} calls"
+            self.fields["quantity"].label = f"How many {unit}"
+            self.fields["quantity"].help_text = "Prepaid; unused calls can be returned."
+            self.fields["quantity"].initial = self.initial["quantity"] = 100 if plan.unit_calls == 1 else 1
+        else:
+            self.fields["quantity"].widget = forms.HiddenInput()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        cleaned.pop("accept", None)
+        return cleaned
+
+
+class RefundForm(forms.Form):
+    reason = forms.CharField(max_length=300, required=False, label="Why", help_text="The seller reads it.")
+    key = forms.CharField(max_length=80, widget=forms.HiddenInput)
+
+
+class CreditsForm(forms.Form):
+    """`key` is made when the page is shown, so that a form sent twice adds once."""
+
+    namespace = forms.CharField(
+        max_length=96,
+        label="To",
+        help_text="The name of a person or of an organisation.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    amount = forms.CharField(
+        max_length=30,
+        label="Amount",
+        help_text="Such as 100 or 12.50.",
+        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
+    )
+    currency = forms.ChoiceField(choices=[(code, code) for code in sorted(EXPONENTS)], initial=CREDIT, label="Currency")
+    key = forms.CharField(max_length=80, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.setdefault("key", f"page:{new_uuid()}")
+
+
+class NewListingForm(forms.Form):
+    subject = forms.ChoiceField(
+        label="What", help_text="A model or dataset with a version, or an endpoint, that you administer."
+    )
+    title = forms.CharField(max_length=120, label="Title")
+    summary = forms.CharField(
+        max_length=300, required=False, label="Summary", help_text="Two lines; it stands on the card."
+    )
+
+    def __init__(self, subjects: list[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["subject"].choices = subjects  # type: ignore[attr-defined]
+
+
+class ListingForm(forms.Form):
+    title = forms.CharField(max_length=120, label="Title")
+    summary = forms.CharField(
+        max_length=300, required=False, label="Summary", help_text="Two lines; it stands on the card."
+    )
+    description = forms.CharField(
+        max_length=50_000,
+        required=False,
+        label="Description",
+        widget=forms.Textarea(attrs={"rows": 10}),
+        help_text="Markdown.",
+    )
+    category = forms.CharField(max_length=60, required=False, label="Category")
+    task = forms.CharField(
+        max_length=80, required=False, label="Task", help_text=f"For example {', '.join(TASKS[:3])}."
+    )
+    licence = forms.CharField(
+        max_length=80, required=False, label="Licence", help_text="An SPDX name such as cc-by-4.0."
+    )
+    tags = forms.CharField(max_length=800, required=False, label="Tags", help_text="Separated by commas.")
+    visibility = forms.ChoiceField(
+        label="Who finds it",
+        widget=forms.RadioSelect,
+        choices=[
+            (Visibility.PUBLIC.value, "Everybody"),
+            (Visibility.ORGANIZATION.value, "Members of the organisation"),
+        ],
+    )
+
+    @classmethod
+    def of(cls, listing: "Listing", data: Any = None) -> "ListingForm":
+        names = ("title", "summary", "description", "category", "task", "licence", "visibility")
+        return cls(data, initial={name: getattr(listing, name) for name in names} | {"tags": ", ".join(listing.tags)})
+
+    def clean_tags(self) -> list[str]:
+        return [tag.strip().lower() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]
+
+
+class PlanForm(forms.Form):
+    """Gives `kind` apart from the values that `add_plan` takes by name."""
+
+    kind = forms.ChoiceField(label="Kind")
+    price = forms.CharField(max_length=30, required=False, label="Price", help_text="Leave empty for a free plan.")
+    currency = forms.ChoiceField(choices=[(code, code) for code in sorted(EXPONENTS)], initial=CREDIT, label="Currency")
+    name = forms.CharField(max_length=80, required=False, label="Name of the plan")
+    unit_calls = forms.TypedChoiceField(
+        choices=[(1, "each call"), (1000, "1,000 calls")],
+        coerce=int,
+        initial=1,
+        label="The price is for",
+        required=False,
+    )
+    included_calls = forms.IntegerField(min_value=0, required=False, label="Calls included")
+    refund_window_days = forms.IntegerField(min_value=0, max_value=365, initial=14, label="Days to return it")
+
+    def __init__(self, *args: Any, is_endpoint: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kinds = [(PlanKind.FREE.value, "Free"), (PlanKind.ONE_TIME.value, "One-time purchase")]
+        if is_endpoint:
+            kinds.append((PlanKind.PAY_PER_CALL.value, "Pay per call"))
+        else:
+            del self.fields["unit_calls"], self.fields["included_calls"]
+        self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        text = cleaned.pop("price", "")
+        try:
+            amount = parse_amount(text, cleaned.get("currency", CREDIT)) if text else Money(0, CREDIT)
+            cleaned["price_minor"] = amount.amount_minor
+        except Invalid as error:
+            self.add_error("price", error.message)
+        if "unit_calls" in self.fields and not cleaned.get("unit_calls"):
+            cleaned["unit_calls"] = 1
+        return cleaned

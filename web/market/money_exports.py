@@ -1,0 +1,100 @@
+"""The tables of money as rows for CSV files: headings, then every row there is, read while it is sent."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from common.money import Money
+from market import queries
+from market.prices import price_of
+from web.exports import PAGE, Cell, amount, every
+
+if TYPE_CHECKING:
+    from accounts.models import Namespace
+    from market.models import Order
+
+Row = list[Cell]
+MOVEMENTS = ["date", "what", "kind", "amount", "balance", "currency", "listing", "order"]
+ORDERS = [
+    "date", "listing", "plan", "price", "quantity", "total", "returned", "currency", "state", "buyer", "seller", "paid", "order",
+]  # fmt: skip
+ACCESS = [
+    "listing", "kind", "seller", "plan", "since", "calls granted", "calls made", "calls left", "charged", "currency", "order",
+]  # fmt: skip
+EARNED = ["listing", "orders", "paid by buyers", "returned", "earned", "currency"]
+
+
+def movements(owner: "Namespace", kind: str) -> Iterator[Row]:
+    """The statement of the wallet or the earnings, newest first."""
+    for entry in every(lambda cursor: queries.statement(owner, kind=kind, cursor=cursor, limit=PAGE)):
+        currency, order = entry.account.currency, entry.transaction.order
+        yield [
+            entry.transaction.at,
+            entry.transaction.memo or entry.transaction.kind,
+            entry.transaction.kind,
+            amount(Money(entry.amount_minor, currency)),
+            amount(Money(entry.balance_after_minor, currency)),
+            currency,
+            order.listing.title if order else None,
+            str(order.uuid) if order else None,
+        ]
+
+
+def orders(owner: "Namespace") -> Iterator[Row]:
+    """What was bought, newest first."""
+    return map(_order, every(lambda cursor: queries.orders_of(owner, cursor=cursor, limit=PAGE)))
+
+
+def sales(owner: "Namespace") -> Iterator[Row]:
+    """What was sold, newest first."""
+    return map(_order, every(lambda cursor: queries.sales_of(owner, cursor=cursor, limit=PAGE)))
+
+
+def access(owner: "Namespace") -> Iterator[Row]:
+    """What there is access to through purchases, newest first."""
+    for each in every(lambda cursor: queries.entitlements_of(owner, cursor=cursor, limit=PAGE)):
+        entitlement = each.entitlement
+        listing, order = entitlement.listing, entitlement.order
+        yield [
+            listing.title,
+            listing.subject_kind,
+            listing.namespace.name,
+            order.plan.name,
+            entitlement.created_at,
+            entitlement.granted_calls,
+            each.used_calls,
+            each.left_calls,
+            amount(Money(each.charged_minor, order.currency)),
+            order.currency,
+            str(order.uuid),
+        ]
+
+
+def earned(owner: "Namespace") -> Iterator[Row]:
+    """What each listing brought, most money first."""
+    for each in queries.earnings_by_listing(owner):
+        yield [
+            each.listing.title,
+            each.orders,
+            amount(Money(each.gross_minor, each.currency)),
+            amount(Money(each.refunded_minor, each.currency)),
+            amount(Money(each.earned_minor, each.currency)),
+            each.currency,
+        ]
+
+
+def _order(order: "Order") -> Row:
+    return [
+        order.created_at,
+        order.listing.title,
+        order.plan.name,
+        price_of(order.plan),
+        order.quantity,
+        amount(Money(order.total_minor, order.currency)),
+        amount(Money(order.refunded_minor, order.currency)),
+        order.currency,
+        order.state,
+        order.buyer.name,
+        order.seller.name,
+        order.paid_at,
+        str(order.uuid),
+    ]

@@ -1,0 +1,363 @@
+"""What the pages of money show: orders, access, wallet, earnings. Amounts in templates are Money."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django import forms
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from common.clock import now
+from common.ids import new_uuid
+from common.money import Money
+from market import queries
+from market.prices import price_of
+from market.states import OrderState, PlanKind
+from web.links import listing_url, order_url, with_query
+from web.market.forms import RefundForm
+from web.market.pages import subject_of
+from web.namespaces import acting_namespaces
+
+if TYPE_CHECKING:
+    from accounts.models import Namespace
+    from market.models import Entitlement, Order
+
+EARNINGS_DAYS = 30
+
+
+@dataclass(frozen=True)
+class OwnerChoice:
+    name: str
+    href: str
+    is_on: bool
+
+
+def owner_choices(actor: Actor, action: Action, path: str, current: str) -> list[OwnerChoice]:
+    """The namespaces whose page at `path` the actor may see."""
+    return [
+        OwnerChoice(each.name, with_query(path, owner=each.name), each.name == current)
+        for each in acting_namespaces(actor, action)
+    ]
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    uuid: str
+    href: str
+    title: str
+    listing_href: str
+    plan: str
+    price: str
+    quantity: int
+    total: Money
+    refunded: Money | None
+    state: str
+    buyer: str
+    seller: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, order: "Order") -> "OrderRow":
+        return cls(
+            uuid=str(order.uuid),
+            href=order_url(order.uuid),
+            title=order.listing.title,
+            listing_href=listing_url(order.listing.namespace.name, order.listing.slug),
+            plan=order.plan.name,
+            price=price_of(order.plan),
+            quantity=order.quantity,
+            total=Money(order.total_minor, order.currency),
+            refunded=Money(order.refunded_minor, order.currency) if order.refunded_minor else None,
+            state=order.state,
+            buyer=order.buyer.name,
+            seller=order.seller.name,
+            created_at=order.created_at,
+        )
+
+
+@dataclass(frozen=True)
+class OrdersPage:
+    title: str
+    owner: str
+    owners: list[OwnerChoice]
+    orders: list[OrderRow]
+    next_href: str
+
+    @classmethod
+    def of(cls, actor: Actor, owner: "Namespace", cursor: str) -> "OrdersPage":
+        found = queries.orders_of(owner, cursor=cursor or None)
+        return cls(
+            "Orders",
+            owner.name,
+            owner_choices(actor, Action.ORDER_READ, "/orders", owner.name),
+            [OrderRow.of(order) for order in found.items],
+            with_query("/orders", owner=owner.name, cursor=found.next_cursor) if found.next_cursor else "",
+        )
+
+
+@dataclass(frozen=True)
+class OrderPage:
+    """`next_href` is where the buyer goes on: the repository or the endpoint."""
+
+    title: str
+    order: OrderRow
+    paid_at: datetime | None
+    closed_at: datetime | None
+    refund_reason: str
+    refund_until: datetime | None
+    refund_href: str
+    refund_fields: list[forms.BoundField]
+    refund_hidden: list[tuple[str, str]]
+    next_href: str
+    next_title: str
+    is_endpoint: bool
+    is_open: bool
+    payment_url: str
+    used_calls: int | None
+    granted_calls: int | None
+
+    @classmethod
+    def of(cls, actor: Actor, order: "Order") -> "OrderPage":
+        row = OrderRow.of(order)
+        until = order.paid_at + timedelta(days=order.plan.refund_window_days) if order.paid_at else None
+        is_buyer = actor.may(Action.NAMESPACE_BUY, order.buyer_id) and until is not None and now() <= until
+        may_refund = order.state == OrderState.FULFILLED and (
+            is_buyer or actor.may(Action.NAMESPACE_SELL, order.seller_id)
+        )
+        entitlement: Entitlement | None = getattr(order, "entitlement", None)
+        access = queries.access_of(entitlement) if entitlement else None
+        subject = subject_of(actor, order.listing.subject_kind, order.listing.subject_uuid)
+        return cls(
+            title=f"Order of {row.title}",
+            order=row,
+            paid_at=order.paid_at,
+            closed_at=order.closed_at,
+            refund_reason=order.refund_reason,
+            refund_until=until if order.plan.kind != PlanKind.FREE else None,
+            refund_href=f"{row.href}/refund" if may_refund else "",
+            refund_fields=[RefundForm()["reason"]],
+            refund_hidden=[("key", str(new_uuid()))],
+            next_href=subject.href if subject else "",
+            next_title=subject.title if subject else "",
+            is_endpoint=order.listing.subject_kind == "endpoint",
+            is_open=order.state == OrderState.FULFILLED,
+            payment_url=order.payment_url if order.state == OrderState.PLACED else "",
+            used_calls=access.used_calls if access else None,
+            granted_calls=entitlement.granted_calls if entitlement else None,
+        )
+
+
+@dataclass(frozen=True)
+class AccessRow:
+    title: str
+    kind: str
+    seed: str
+    seller: str
+    listing_href: str
+    order_href: str
+    use_href: str
+    plan: str
+    since: datetime
+    used: int | None
+    left: int | None
+    granted: int | None
+    low: int
+    high: int
+    uuid: str
+
+
+@dataclass(frozen=True)
+class LibraryPage:
+    title: str
+    owner: str
+    owners: list[OwnerChoice]
+    accesses: list[AccessRow]
+    next_href: str
+
+    @classmethod
+    def of(cls, actor: Actor, owner: "Namespace", cursor: str) -> "LibraryPage":
+        found = queries.entitlements_of(owner, cursor=cursor or None, limit=20)
+        return cls(
+            "What I have access to",
+            owner.name,
+            owner_choices(actor, Action.NAMESPACE_READ, "/library", owner.name),
+            [_access_row(access) for access in found.items],
+            with_query("/library", owner=owner.name, cursor=found.next_cursor) if found.next_cursor else "",
+        )
+
+
+@dataclass(frozen=True)
+class BalanceView:
+    currency: str
+    wallet: Money
+    held: Money
+    earnings: Money
+
+
+@dataclass(frozen=True)
+class MovementRow:
+    at: datetime
+    text: str
+    note: str
+    amount: Money
+    balance: Money
+    is_in: bool
+
+
+@dataclass(frozen=True)
+class WalletPage:
+    title: str
+    owner: str
+    owners: list[OwnerChoice]
+    balances: list[BalanceView]
+    movements: list[MovementRow]
+    next_href: str
+    first_href: str
+    credit_command: str
+
+    @classmethod
+    def of(cls, actor: Actor, owner: "Namespace", cursor: str) -> "WalletPage":
+        found = queries.statement(owner, cursor=cursor or None)
+        return cls(
+            title="Wallet",
+            owner=owner.name,
+            owners=owner_choices(actor, Action.NAMESPACE_WALLET, "/wallet", owner.name),
+            balances=_balances(owner),
+            movements=_movements(found.items),
+            next_href=with_query("/wallet", owner=owner.name, cursor=found.next_cursor) if found.next_cursor else "",
+            first_href=with_query("/wallet", owner=owner.name) if cursor else "",
+            credit_command=f"manage.py add_credits {owner.name} 100 CRD",
+        )
+
+
+@dataclass(frozen=True)
+class CreditsPage:
+    """`owner` is whose wallet is shown, empty before a name is chosen."""
+
+    title: str
+    form: forms.Form
+    owner: str
+    balances: list[BalanceView]
+
+    @classmethod
+    def of(cls, form: forms.Form, owner: "Namespace | None") -> "CreditsPage":
+        return cls("Add credits", form, owner.name if owner else "", _balances(owner) if owner else [])
+
+
+@dataclass(frozen=True)
+class EarnedRow:
+    title: str
+    href: str
+    orders: int
+    gross: Money
+    refunded: Money
+    earned: Money
+
+
+@dataclass(frozen=True)
+class EarningsPage:
+    title: str
+    owner: str
+    owners: list[OwnerChoice]
+    balances: list[BalanceView]
+    recent: list[Money]
+    days: int
+    listings: list[EarnedRow]
+    movements: list[MovementRow]
+    sales: list[OrderRow]
+    next_href: str
+
+    @classmethod
+    def of(cls, actor: Actor, owner: "Namespace", cursor: str) -> "EarningsPage":
+        since = now() - timedelta(days=EARNINGS_DAYS)
+        balances = _balances(owner)
+        found = queries.statement(owner, kind="earnings", cursor=cursor or None, limit=30)
+        return cls(
+            title="Earnings",
+            owner=owner.name,
+            owners=owner_choices(actor, Action.NAMESPACE_SELL, "/earnings", owner.name),
+            balances=balances,
+            recent=[queries.earned_between(owner, each.currency, since=since) for each in balances],
+            days=EARNINGS_DAYS,
+            listings=[
+                EarnedRow(
+                    each.listing.title,
+                    listing_url(each.listing.namespace.name, each.listing.slug),
+                    each.orders,
+                    Money(each.gross_minor, each.currency),
+                    Money(each.refunded_minor, each.currency),
+                    Money(each.earned_minor, each.currency),
+                )
+                for each in queries.earnings_by_listing(owner)
+            ],
+            movements=_movements(found.items),
+            sales=[OrderRow.of(order) for order in queries.sales_of(owner, limit=20).items],
+            next_href=with_query("/earnings", owner=owner.name, cursor=found.next_cursor) if found.next_cursor else "",
+        )
+
+
+def _balances(owner: "Namespace") -> list[BalanceView]:
+    return [
+        BalanceView(
+            each.currency,
+            Money(each.wallet_minor, each.currency),
+            Money(each.held_minor, each.currency),
+            Money(each.earnings_minor, each.currency),
+        )
+        for each in queries.balances(owner)
+    ]
+
+
+MOVEMENTS = {
+    "issue": "credits of this site",
+    "capture": "purchase",
+    "sale": "sale",
+    "hold": "set aside",
+    "usage": "calls made",
+    "release": "paid back",
+    "reversal": "taken back",
+}
+"""Kinds of movements in the words of those whose money it is."""
+
+
+def _movements(entries: list) -> list[MovementRow]:
+    rows = []
+    for entry in entries:
+        moved = entry.transaction
+        about = moved.order.listing.title if moved.order else ""
+        memo = moved.memo or MOVEMENTS.get(moved.kind, moved.kind)
+        rows.append(
+            MovementRow(
+                moved.at,
+                memo if not about or about in memo else f"{about}: {memo}",
+                MOVEMENTS.get(moved.kind, moved.kind),
+                Money(entry.amount_minor, entry.account.currency),
+                Money(entry.balance_after_minor, entry.account.currency),
+                entry.amount_minor > 0,
+            )
+        )
+    return rows
+
+
+def _access_row(access: queries.Access) -> AccessRow:
+    entitlement = access.entitlement
+    listing = entitlement.listing
+    granted = entitlement.granted_calls
+    return AccessRow(
+        title=listing.title,
+        kind=listing.subject_kind,
+        seed=str(listing.uuid),
+        seller=listing.namespace.name,
+        listing_href=listing_url(listing.namespace.name, listing.slug),
+        order_href=order_url(entitlement.order.uuid),
+        use_href=f"/subjects/{listing.subject_kind}/{listing.subject_uuid}",
+        plan=entitlement.order.plan.name,
+        since=entitlement.created_at,
+        used=access.used_calls,
+        left=access.left_calls,
+        granted=granted,
+        low=(granted or 0) * 3 // 4,
+        high=(granted or 0) * 19 // 20,
+        uuid=str(entitlement.uuid),
+    )

@@ -1,0 +1,284 @@
+"""What shopping pages show: the market, a listing, the checkout."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django import forms
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from common.errors import DomainError
+from compute.endpoint_policies import require_endpoint_by_uuid
+from market import queries
+from market.prices import price_of
+from market.search import Sort, search_listings
+from market.states import SubjectKind
+from registry.policies import require_repo_by_uuid, require_version
+from registry.queries import latest_version
+from registry.services.cards import render_markdown
+from web.hub.pages import Fact, Option
+from web.hub.versions import Metric, metrics_of
+from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
+from web.market.cards import ListingCard, PlanView
+from web.market.headlines import headlines_of
+
+if TYPE_CHECKING:
+    from compute.models import Endpoint
+    from market.models import Listing, Plan
+    from registry.models import Version
+
+PAGE_LISTINGS = 24
+FACET_TITLES = {
+    "kind": "Kind",
+    "price": "Price",
+    "task": "Task",
+    "category": "Category",
+    "licence": "Licence",
+    "tag": "Tag",
+}
+FACET_VALUES = 12
+"""Values shown of one facet; the most frequent stand first, a chosen one is always shown."""
+SORT_TITLES = {"relevance": "Best match", "popular": "Most bought", "newest": "Newest"}
+PRICE_TITLES = {"free": "Free", "one_time": "One-time", "pay_per_call": "Pay per call"}
+
+
+@dataclass(frozen=True)
+class FacetValue:
+    label: str
+    count: int | None
+    href: str
+    is_on: bool
+
+
+@dataclass(frozen=True)
+class FacetView:
+    """`more_href` leads to the same page with more values of this facet (or fewer again), and back to this place in it."""
+
+    name: str
+    title: str
+    values: list[FacetValue]
+    more_href: str
+    more_label: str
+
+
+@dataclass(frozen=True)
+class HomePage:
+    title: str
+    text: str
+    listings: list[ListingCard]
+    total: int
+    facets: list[FacetView]
+    chosen: list[FacetValue]
+    hidden: list[tuple[str, str]]
+    sorts: list[Option]
+    next_href: str
+    first_href: str
+    is_search: bool
+
+    @classmethod
+    def of(
+        cls,
+        actor: Actor,
+        text: str,
+        chosen: Mapping[str, Sequence[str]],
+        sort: str,
+        cursor: str,
+        opened: Sequence[str] = (),
+    ) -> "HomePage":
+        """`opened`: the facets of which all values are shown."""
+        sort = sort if sort in list(Sort) else ""
+        found = search_listings(
+            actor, text=text, facets=chosen, sort=sort or None, cursor=cursor or None, limit=PAGE_LISTINGS
+        )
+        opened = [name for name in FACET_TITLES if name in opened]
+        state = {"q": text, **{name: list(values) for name, values in chosen.items()}, "sort": sort, "more": opened}
+        headlines = headlines_of(actor, found.items)
+        owned = queries.listings_open_to(actor.member_namespaces(), found.items) if actor.is_authenticated else set()
+        current = sort or ("relevance" if text else "popular")
+        return cls(
+            title="Market",
+            text=text,
+            listings=[
+                ListingCard.of(
+                    listing,
+                    listing.offers,  # type: ignore[attr-defined]
+                    headlines.get(listing.subject_uuid, ("", "")),
+                    is_owned=listing.pk in owned,
+                )
+                for listing in found.items
+            ],
+            total=found.total,
+            facets=_facets(found.facets, chosen, state),
+            chosen=[
+                FacetValue(_value_title(name, value), None, _toggled(state, name, value), is_on=True)
+                for name, values in chosen.items()
+                for value in values
+            ],
+            hidden=[(name, value) for name, values in chosen.items() for value in values],
+            sorts=[
+                Option(value, label, value == current)
+                for value, label in SORT_TITLES.items()
+                if text or value != "relevance"
+            ],
+            next_href=with_query("/", **state, cursor=found.next_cursor) if found.next_cursor else "",
+            first_href=with_query("/", **state) if cursor else "",
+            is_search=bool(text or any(chosen.values())),
+        )
+
+
+@dataclass(frozen=True)
+class SubjectView:
+    """What is sold, as far as the actor may see it."""
+
+    kind: str
+    title: str
+    href: str
+    version_name: str
+    version_href: str
+    metrics: list[Metric]
+
+
+@dataclass(frozen=True)
+class ListingPage:
+    title: str
+    card: ListingCard
+    seller_href: str
+    state: str
+    html: str
+    plans: list[PlanView]
+    facts: list[Fact]
+    tags: list[FacetValue]
+    sales: int
+    published_at: datetime | None
+    subject: SubjectView | None
+    access_holder: str
+    access_href: str
+    manage_href: str
+
+    @classmethod
+    def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
+        plans = list(queries.plans_on_sale(listing))
+        mine = queries.entitlement_for(actor.member_namespaces(), listing) if actor.is_authenticated else None
+        subject = subject_of(actor, listing.subject_kind, listing.subject_uuid)
+        facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", listing.licence)]
+        return cls(
+            title=listing.title,
+            card=ListingCard.of(listing, plans),
+            seller_href=namespace_url(listing.namespace.name),
+            state=listing.state,
+            html=render_markdown(listing.description) if listing.description else "",
+            plans=[PlanView.of(listing, plan) for plan in plans],
+            facts=[fact for fact in facts if fact.value],
+            tags=[FacetValue(tag, None, with_query("/", tag=tag), is_on=False) for tag in listing.tags],
+            sales=listing.sales,
+            published_at=listing.published_at,
+            subject=subject,
+            access_holder=mine.holder.name if mine else "",
+            access_href=subject.href if mine and subject else "",
+            manage_href=f"/sell/{listing.uuid}" if actor.may(Action.LISTING_MANAGE, listing.namespace_id) else "",
+        )
+
+
+@dataclass(frozen=True)
+class CheckoutPage:
+    title: str
+    card: ListingCard
+    plan: PlanView
+    listing_href: str
+    form: forms.Form
+    can_buy: bool
+    is_free: bool
+    licence: str
+
+    @classmethod
+    def of(cls, listing: "Listing", plan: "Plan", form: forms.Form) -> "CheckoutPage":
+        return cls(
+            title=f"Buy {listing.title}",
+            card=ListingCard.of(listing, [plan]),
+            plan=PlanView.of(listing, plan),
+            listing_href=listing_url(listing.namespace.name, listing.slug),
+            form=form,
+            can_buy=bool(form.fields["buyer_namespace"].choices),  # type: ignore[attr-defined]
+            is_free=price_of(plan) == "Free",
+            licence=listing.licence,
+        )
+
+
+def subject_of(actor: Actor, kind: str, uuid: object) -> SubjectView | None:
+    """The subject of a listing; None where it is hidden until it is bought. Up to three queries."""
+    try:
+        if kind == SubjectKind.ENDPOINT:
+            endpoint = require_endpoint_by_uuid(actor, str(uuid), Action.ENDPOINT_DISCOVER)
+            version = _served(actor, endpoint)
+            return SubjectView(
+                kind,
+                f"{endpoint.namespace.name}/{endpoint.name}",
+                endpoint_url(endpoint.namespace.name, endpoint.name),
+                endpoint.version_name,
+                version_url(version.repo, version.name) if version else "",
+                metrics_of(version) if version else [],
+            )
+        repo = require_repo_by_uuid(actor, str(uuid), Action.REPO_DISCOVER)
+    except DomainError:
+        return None
+    newest = latest_version(repo)
+    return SubjectView(
+        kind,
+        f"{repo.namespace.name}/{repo.name}",
+        repo_url(repo),
+        newest.name if newest else "",
+        version_url(repo, newest.name) if newest else "",
+        metrics_of(newest) if newest else [],
+    )
+
+
+def _served(actor: Actor, endpoint: "Endpoint") -> "Version | None":
+    """The version that an endpoint serves, when the actor may see it."""
+    if not endpoint.version_uuid:
+        return None
+    try:
+        return require_version(actor, endpoint.version_uuid, Action.REPO_DISCOVER)
+    except DomainError:
+        return None
+
+
+def _facets(
+    found: Mapping[str, Mapping[str, int]], chosen: Mapping[str, Sequence[str]], state: dict
+) -> list[FacetView]:
+    views = []
+    for name, title in FACET_TITLES.items():
+        counts = found.get(name, {})
+        is_open = name in state["more"]
+        shown = list(counts)[: None if is_open else FACET_VALUES]
+        shown += [value for value in chosen.get(name, ()) if value not in shown]
+        values = [
+            FacetValue(
+                _value_title(name, value),
+                counts.get(value, 0),
+                _toggled(state, name, value),
+                value in chosen.get(name, ()),
+            )
+            for value in shown
+        ]
+        hidden = len(counts) - FACET_VALUES
+        others = [each for each in state["more"] if each != name]
+        more = with_query("/", **{**state, "more": others if is_open else [*others, name]}) + f"#facet-{name}"
+        label = "Show fewer" if is_open else f"Show {hidden} more"
+        if values:
+            views.append(FacetView(name, title, values, more if hidden > 0 else "", label))
+    return views
+
+
+def _toggled(state: dict, name: str, value: str) -> str:
+    """The address of the same search with one value put in or taken out."""
+    present = list(state.get(name) or [])
+    changed = [each for each in present if each != value] if value in present else [*present, value]
+    return with_query("/", **{**state, name: changed})
+
+
+def _value_title(name: str, value: str) -> str:
+    if name == "price":
+        return PRICE_TITLES.get(value, value)
+    return f"{value.capitalize()}s" if name == "kind" else value

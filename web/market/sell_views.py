@@ -1,0 +1,109 @@
+"""Selling: one's listings, the editor, plans, publishing."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from common.errors import Conflict
+from market.policies import require_listing_by_uuid, require_plan
+from market.services import listings
+from web.forms import submit
+from web.market.forms import ListingForm, NewListingForm, PlanForm
+from web.market.selling import EditorPage, NewListingPage, SellPage, subject_choices
+from web.render import Request, form_status, render
+
+if TYPE_CHECKING:
+    from market.models import Listing
+
+
+@require_GET
+def sell(request: Request) -> HttpResponse:
+    request.actor.require_authenticated()
+    return render(request, "market/sell.html", SellPage.of(request.actor))
+
+
+@require_http_methods(["GET", "POST"])
+def new_listing(request: Request) -> HttpResponse:
+    request.actor.require_authenticated()
+    choices = subject_choices(request.actor)
+    form = NewListingForm(choices, request.POST or None, initial={"subject": request.GET.get("subject", "")})
+    if request.method == "POST" and (listing := submit(form, _draft, request.actor)):
+        return HttpResponseRedirect(f"/sell/{listing.uuid}")
+    page = NewListingPage("New listing", form, bool(choices))
+    return render(request, "market/new_listing.html", page, status=form_status(request))
+
+
+@require_http_methods(["GET", "POST"])
+def editor(request: Request, uuid: UUID) -> HttpResponse:
+    listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
+    form = ListingForm.of(listing, request.POST or None)
+    if request.method == "POST" and submit(form, listings.update_listing, request.actor, listing):
+        messages.success(request, "The listing is saved.")
+        return HttpResponseRedirect(f"/sell/{uuid}")
+    return _editor(request, listing, form=form, status=form_status(request))
+
+
+@require_POST
+def plan_addition(request: Request, uuid: UUID) -> HttpResponse:
+    listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
+    plan_form = PlanForm(request.POST, is_endpoint=listing.subject_kind == "endpoint")
+    if submit(plan_form, listings.add_plan, request.actor, listing):
+        messages.success(request, "The plan is added.")
+        return HttpResponseRedirect(f"/sell/{uuid}")
+    return _editor(request, listing, plan_form=plan_form, status=400)
+
+
+@require_POST
+def plan_retirement(request: Request, uuid: UUID, plan_uuid: UUID) -> HttpResponse:
+    listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
+    plan = require_plan(request.actor, plan_uuid, Action.LISTING_MANAGE)
+    try:
+        listings.retire_plan(request.actor, plan)
+    except Conflict as error:
+        return _editor(request, listing, problem=error.message, status=409)
+    return HttpResponseRedirect(f"/sell/{uuid}")
+
+
+@require_POST
+def publication(request: Request, uuid: UUID) -> HttpResponse:
+    listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
+    try:
+        listings.publish_listing(request.actor, listing)
+    except Conflict as error:
+        return _editor(request, listing, problem=error.message, status=409)
+    messages.success(request, "It is in the market now.")
+    return HttpResponseRedirect(f"/sell/{uuid}")
+
+
+@require_POST
+def withdrawal(request: Request, uuid: UUID) -> HttpResponse:
+    listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
+    listings.withdraw_listing(request.actor, listing)
+    messages.success(request, "It is out of the market; what was bought stays open.")
+    return HttpResponseRedirect(f"/sell/{uuid}")
+
+
+def _editor(
+    request: Request,
+    listing: "Listing",
+    *,
+    form: ListingForm | None = None,
+    plan_form: PlanForm | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    plan_form = plan_form or PlanForm(is_endpoint=listing.subject_kind == "endpoint")
+    page = EditorPage.of(request.actor, listing, form or ListingForm.of(listing), plan_form, problem)
+    return render(request, "market/editor.html", page, status=status)
+
+
+def _draft(actor: Actor, *, subject: str, title: str, summary: str) -> "Listing":
+    kind, uuid, namespace = subject.split(":", 2)
+    return listings.create_listing(
+        actor, namespace=namespace, subject_kind=kind, subject_uuid=UUID(uuid), title=title, summary=summary
+    )

@@ -1,0 +1,112 @@
+"""What the seller's pages show."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django import forms
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from compute.endpoint_policies import visible_endpoints
+from market import queries
+from market.policies import visible_listings
+from market.states import ListingState
+from registry.queries import search_repos
+from web.links import listing_url
+from web.market.cards import ListingCard, PlanView
+from web.market.pages import SubjectView, subject_of
+from web.namespaces import acting_namespaces
+
+if TYPE_CHECKING:
+    from market.models import Listing
+
+LISTED = 200
+
+
+@dataclass(frozen=True)
+class SellRow:
+    card: ListingCard
+    state: str
+    sales: int
+    edit_href: str
+
+
+@dataclass(frozen=True)
+class SellPage:
+    title: str
+    rows: list[SellRow]
+
+    @classmethod
+    def of(cls, actor: Actor) -> "SellPage":
+        mine = [each.pk for each in acting_namespaces(actor, Action.LISTING_MANAGE)]
+        listings = (
+            visible_listings(actor).filter(namespace_id__in=mine).prefetch_related("plans").order_by("-updated_at")
+        )
+        rows = []
+        for listing in listings[:LISTED]:
+            plans = [plan for plan in listing.plans.all() if plan.retired_at is None]
+            rows.append(SellRow(ListingCard.of(listing, plans), listing.state, listing.sales, f"/sell/{listing.uuid}"))
+        return cls("Sell", rows)
+
+
+@dataclass(frozen=True)
+class NewListingPage:
+    title: str
+    form: forms.Form
+    has_subjects: bool
+
+
+@dataclass(frozen=True)
+class EditorPage:
+    title: str
+    state: str
+    view_href: str
+    form: forms.Form
+    plan_form: forms.Form
+    plans: list[PlanView]
+    subject: SubjectView | None
+    is_published: bool
+    publish_href: str
+    withdraw_href: str
+    plan_href: str
+    save_href: str
+    is_endpoint: bool
+    problem: str
+
+    @classmethod
+    def of(
+        cls, actor: Actor, listing: "Listing", form: forms.Form, plan_form: forms.Form, problem: str = ""
+    ) -> "EditorPage":
+        base = f"/sell/{listing.uuid}"
+        return cls(
+            title=listing.title,
+            state=listing.state,
+            view_href=listing_url(listing.namespace.name, listing.slug),
+            form=form,
+            plan_form=plan_form,
+            plans=[PlanView.of(listing, plan) for plan in queries.plans_on_sale(listing)],
+            subject=subject_of(actor, listing.subject_kind, listing.subject_uuid),
+            is_published=listing.state == ListingState.PUBLISHED,
+            publish_href=f"{base}/publication",
+            withdraw_href=f"{base}/withdrawal",
+            plan_href=f"{base}/plans",
+            save_href=base,
+            is_endpoint=listing.subject_kind == "endpoint",
+            problem=problem,
+        )
+
+
+def subject_choices(actor: Actor) -> list[tuple[str, str]]:
+    """`kind:uuid:namespace` and a title, for everything the actor could list."""
+    choices = []
+    owners = acting_namespaces(actor, Action.LISTING_MANAGE)
+    for owner in owners:
+        for kind in ("model", "dataset"):
+            repos = search_repos(actor, kind=kind, namespace=owner.name, limit=LISTED).items
+            title = kind.capitalize()
+            choices += [(f"{kind}:{repo.uuid}:{owner.name}", f"{title}: {owner.name}/{repo.name}") for repo in repos]
+    endpoints = visible_endpoints(actor).filter(namespace_id__in=[owner.pk for owner in owners])
+    for endpoint in endpoints.order_by("name")[:LISTED]:
+        label = f"{endpoint.namespace.name}/{endpoint.name}"
+        choices.append((f"endpoint:{endpoint.uuid}:{endpoint.namespace.name}", f"Endpoint: {label}"))
+    return choices

@@ -1,0 +1,50 @@
+"""Shopping: the market, a listing, the checkout."""
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.views.decorators.http import require_GET, require_http_methods
+
+from common.errors import NotFound
+from market.policies import require_listing, require_plan
+from market.search_index import FACETS
+from market.services.orders import place_order
+from web.forms import submit, uuid_of
+from web.links import order_url
+from web.market.forms import CheckoutForm
+from web.market.pages import CheckoutPage, HomePage, ListingPage
+from web.render import Request, form_status, render
+
+
+@require_GET
+def home(request: Request) -> HttpResponse:
+    chosen = {name: request.GET.getlist(name)[:20] for name in FACETS if request.GET.getlist(name)}
+    asked = request.GET
+    page = HomePage.of(
+        request.actor,
+        asked.get("q", "")[:200],
+        chosen,
+        asked.get("sort", ""),
+        asked.get("cursor", ""),
+        asked.getlist("more")[:20],
+    )
+    return render(request, "market/home.html", page)
+
+
+@require_GET
+def listing(request: Request, namespace: str, slug: str) -> HttpResponse:
+    found = require_listing(request.actor, namespace, slug)
+    return render(request, "market/listing.html", ListingPage.of(request.actor, found))
+
+
+@require_http_methods(["GET", "POST"])
+def checkout(request: Request, namespace: str, slug: str) -> HttpResponse:
+    request.actor.require_authenticated()
+    found = require_listing(request.actor, namespace, slug)
+    plan = require_plan(request.actor, uuid_of(request.GET.get("plan", "")))
+    if plan.listing_id != found.pk:
+        raise NotFound("There is no such plan.")
+    form = CheckoutForm(request.actor, plan, request.POST or None)
+    if request.method == "POST" and (order := submit(form, place_order, request.actor, plan_uuid=plan.uuid)):
+        messages.success(request, f"{found.title} is yours." if order.state == "fulfilled" else "The order is placed.")
+        return HttpResponseRedirect(order_url(order.uuid))
+    return render(request, "market/checkout.html", CheckoutPage.of(found, plan, form), status=form_status(request))
