@@ -1,0 +1,259 @@
+"""Listings, plans, orders, refunds, access and money."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.permissions import Action
+from accounts.policies import require_namespace
+from api.v1.base import IDEMPOTENCY_HEADER, KEY_PARAMETER, PAGE_PARAMETERS, View, entity_tag, page_of
+from api.v1.market import wire
+from common.errors import Invalid
+from common.pagination import keyset_page
+from market import policies, queries
+from market.search import search_listings
+from market.search_index import FACETS
+from market.services import listings, orders, refunds, wallet
+from market.services.ledger import AccountKind
+
+REQUIRED_KEY = OpenApiParameter(
+    IDEMPOTENCY_HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Your own name for this act, 1 to 80 characters, unique for ever: repeating it moves no money twice.",
+)
+
+
+class MoneyView(View):
+    """A view whose POST moves money: the key is not optional."""
+
+    def key(self) -> str:
+        key = self.request.headers.get(IDEMPOTENCY_HEADER, "")
+        if not key:
+            raise Invalid("Send an Idempotency-Key: it makes repeating safe.", fields={IDEMPOTENCY_HEADER: "missing"})
+        return key
+
+
+class Listings(View):
+    @extend_schema(
+        responses=wire.ListingPage,
+        parameters=[
+            *PAGE_PARAMETERS,
+            OpenApiParameter("search", str, description="Words; the last one may be a beginning."),
+            OpenApiParameter("sort", str, enum=["relevance", "popular", "newest"]),
+            *(OpenApiParameter(name, str, many=True, description="A facet.") for name in FACETS),
+        ],
+        tags=["market"],
+    )
+    def get(self, request: Request) -> Response:
+        """Published listings that the caller may find, with the counts of each facet."""
+        params = request.query_params
+        page = search_listings(
+            self.actor,
+            text=params.get("search", "")[:200],
+            facets={name: params.getlist(name)[:20] for name in FACETS if params.getlist(name)},
+            sort=params.get("sort"),
+            cursor=self.cursor,
+            limit=self.page_limit(),
+        )
+        response = self.listed([wire.listing(each, each.offers) for each in page.items], page.next_cursor)  # type: ignore[attr-defined]  # the search joins them
+        response.data |= {"total": page.total, "facets": page.facets}
+        return response
+
+    @extend_schema(
+        request=wire.ListingNew, responses={201: wire.ListingWire}, parameters=[KEY_PARAMETER], tags=["market"]
+    )
+    def post(self, request: Request) -> Response:
+        """Draft a listing over something of one's own."""
+        self.actor.require_authenticated()
+        given = self.given(wire.ListingNew)
+        return self.creating(lambda: wire.listing(listings.create_listing(self.actor, **given), []))
+
+
+class ListingView(View):
+    """A view of one listing, named by seller and slug."""
+
+    def listing(self, action: Action = Action.LISTING_READ) -> Any:
+        return policies.require_listing(self.actor, self.kwargs["namespace"], self.kwargs["slug"], action)
+
+    def answer(self, listing: Any, *, status: int = 200) -> Response:
+        body = wire.listing(listing, list(queries.plans_on_sale(listing)))
+        return Response(body, status=status, headers={"ETag": f'"{_tag(listing)}"'})
+
+
+class Listing(ListingView):
+    @extend_schema(responses=wire.ListingWire, tags=["market"])
+    def get(self, request: Request, **names: str) -> Response:
+        """One listing with the plans on sale."""
+        return self.answer(self.listing())
+
+    @extend_schema(request=wire.ListingChange, responses=wire.ListingWire, tags=["market"])
+    def patch(self, request: Request, **names: str) -> Response:
+        """Change its texts, facets or visibility."""
+        listing = self.listing(Action.LISTING_MANAGE)
+        self.check_match(_tag(listing))
+        return self.answer(listings.update_listing(self.actor, listing, **self.given(wire.ListingChange, partial=True)))
+
+
+class Publication(ListingView):
+    @extend_schema(request=None, responses={201: wire.ListingWire}, tags=["market"])
+    def post(self, request: Request, **names: str) -> Response:
+        """Put it into the shop. Safe to repeat."""
+        return self.answer(listings.publish_listing(self.actor, self.listing(Action.LISTING_MANAGE)), status=201)
+
+    @extend_schema(responses={204: None}, tags=["market"])
+    def delete(self, request: Request, **names: str) -> Response:
+        """Take it out of the shop; what was bought stays open."""
+        listings.withdraw_listing(self.actor, self.listing(Action.LISTING_MANAGE))
+        return Response(status=204)
+
+
+class Plans(ListingView):
+    @extend_schema(request=wire.PlanNew, responses={201: wire.PlanWire}, parameters=[KEY_PARAMETER], tags=["market"])
+    def post(self, request: Request, **names: str) -> Response:
+        """Offer it on one more plan."""
+        listing, given = self.listing(Action.LISTING_MANAGE), self.given(wire.PlanNew)
+        kind = given.pop("kind")
+        return self.creating(lambda: wire.plan(listings.add_plan(self.actor, listing, kind, **given)))
+
+
+class Plan(View):
+    @extend_schema(responses={204: None}, tags=["market"])
+    def delete(self, request: Request, uuid: UUID) -> Response:
+        """End the sale of a plan; orders on it stay."""
+        listings.retire_plan(self.actor, policies.require_plan(self.actor, uuid, Action.LISTING_MANAGE))
+        return Response(status=204)
+
+
+class Orders(MoneyView):
+    @extend_schema(responses=page_of(wire.OrderWire), parameters=PAGE_PARAMETERS, tags=["market"])
+    def get(self, request: Request) -> Response:
+        """Orders of the caller's namespaces and sales of those it sells for, newest first."""
+        self.actor.require_authenticated()
+        page = keyset_page(
+            policies.visible_orders(self.actor),
+            order=("-created_at", "-pk"),
+            cursor=self.cursor,
+            limit=self.page_limit(),
+        )
+        return self.paged(page, wire.order)
+
+    @extend_schema(request=wire.OrderNew, responses={201: wire.OrderWire}, parameters=[REQUIRED_KEY], tags=["market"])
+    def post(self, request: Request) -> Response:
+        """Buy a plan for a namespace."""
+        self.actor.require_authenticated()
+        given, key = self.given(wire.OrderNew), self.key()
+
+        def make() -> dict[str, Any]:
+            made = orders.place_order(
+                self.actor,
+                buyer_namespace=given["buyer"],
+                plan_uuid=given["plan"],
+                quantity=given["quantity"],
+                key=key,
+            )
+            return wire.order(policies.require_order(self.actor, made.uuid))
+
+        return self.creating(make)
+
+
+class Order(View):
+    @extend_schema(responses=wire.OrderWire, tags=["market"])
+    def get(self, request: Request, uuid: UUID) -> Response:
+        """One order."""
+        return Response(wire.order(policies.require_order(self.actor, uuid)))
+
+
+class Refund(MoneyView):
+    @extend_schema(request=wire.RefundNew, responses={201: wire.OrderWire}, parameters=[REQUIRED_KEY], tags=["market"])
+    def post(self, request: Request, uuid: UUID) -> Response:
+        """Undo an order: money, access, keys."""
+        order, given, key = policies.require_order(self.actor, uuid), self.given(wire.RefundNew), self.key()
+
+        def make() -> dict[str, Any]:
+            refunds.refund_order(self.actor, order, reason=given["reason"], key=key)
+            return wire.order(policies.require_order(self.actor, uuid))
+
+        return self.creating(make)
+
+
+class NamespaceView(View):
+    """A view of one namespace's money or purchases."""
+
+    def namespace(self, action: Action) -> Any:
+        return require_namespace(self.actor, self.kwargs["name"], action)
+
+
+class Access(NamespaceView):
+    @extend_schema(responses=page_of(wire.AccessWire), parameters=PAGE_PARAMETERS, tags=["market"])
+    def get(self, request: Request, name: str) -> Response:
+        """What a namespace has access to through purchases."""
+        namespace = self.namespace(Action.NAMESPACE_READ)
+        page = queries.entitlements_of(namespace, cursor=self.cursor, limit=self.page_limit())
+        return self.paged(page, wire.access)
+
+
+class Wallet(NamespaceView):
+    @extend_schema(responses=wire.WalletWire, tags=["market"])
+    def get(self, request: Request, name: str) -> Response:
+        """Balances by currency."""
+        rows = queries.balances(self.namespace(Action.NAMESPACE_WALLET))
+        return Response({"balances": [wire.balance(row) for row in rows]})
+
+
+class Statement(NamespaceView):
+    @extend_schema(
+        responses=page_of(wire.MovementWire),
+        parameters=[
+            *PAGE_PARAMETERS,
+            OpenApiParameter("account", str, enum=["wallet", "earnings"]),
+            OpenApiParameter("currency", str),
+        ],
+        tags=["market"],
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """Every movement of the wallet or the earnings, newest first, with the balance after it."""
+        kind = request.query_params.get("account", "wallet")
+        if kind not in {"wallet", "earnings"}:
+            raise Invalid("account is wallet or earnings.", fields={"account": "unknown"})
+        namespace = self.namespace(Action.NAMESPACE_WALLET if kind == "wallet" else Action.NAMESPACE_SELL)
+        page = queries.statement(
+            namespace,
+            kind=AccountKind(kind),
+            currency=request.query_params.get("currency"),
+            cursor=self.cursor,
+            limit=self.page_limit(),
+        )
+        return self.paged(page, wire.movement)
+
+
+class Earnings(NamespaceView):
+    @extend_schema(responses=page_of(wire.EarnedWire), tags=["market"])
+    def get(self, request: Request, name: str) -> Response:
+        """What each listing brought."""
+        rows = queries.earnings_by_listing(self.namespace(Action.NAMESPACE_SELL))
+        return self.listed([wire.earned(row) for row in rows], None)
+
+
+class Credits(NamespaceView, MoneyView):
+    @extend_schema(
+        request=wire.CreditsNew, responses={201: wire.WalletWire}, parameters=[REQUIRED_KEY], tags=["market"]
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Put credits into a wallet; for staff."""
+        self.actor.require_authenticated()
+        namespace, given, key = require_namespace(self.actor, name), self.given(wire.CreditsNew), self.key()
+
+        def make() -> dict[str, Any]:
+            wallet.add_credits(self.actor, namespace, given["amount_minor"], given["currency"], key=key)
+            return {"balances": [wire.balance(row) for row in queries.balances(namespace)]}
+
+        return self.creating(make)
+
+
+def _tag(listing: Any) -> str:
+    return entity_tag(listing.uuid, listing.updated_at, listing.state)

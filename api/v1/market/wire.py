@@ -1,0 +1,271 @@
+"""Listings, orders and money on the wire. Amounts are whole minor units of their currency."""
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import serializers
+
+from market.states import ListingState, OrderState, PlanKind, SubjectKind, Visibility
+
+if TYPE_CHECKING:
+    from market.models import LedgerEntry, Listing, Order, Plan
+    from market.queries import Access, Balances, Earned
+
+SUBJECTS = [each.value for each in SubjectKind]
+PLANS = [each.value for each in PlanKind]
+VISIBILITIES = [each.value for each in Visibility]
+
+
+class PlanWire(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    kind = serializers.ChoiceField(PLANS)
+    name = serializers.CharField()
+    price_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+    unit_calls = serializers.IntegerField()
+    included_calls = serializers.IntegerField(allow_null=True)
+    refund_window_days = serializers.IntegerField()
+    retired_at = serializers.DateTimeField(allow_null=True)
+
+
+class PlanNew(serializers.Serializer):
+    kind = serializers.ChoiceField(PLANS)
+    name = serializers.CharField(max_length=80, required=False, default="", allow_blank=True)
+    price_minor = serializers.IntegerField(min_value=0, required=False, default=0)
+    currency = serializers.CharField(max_length=3, required=False, default="CRD")
+    unit_calls = serializers.IntegerField(required=False, default=1)
+    included_calls = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
+    refund_window_days = serializers.IntegerField(required=False, default=14, min_value=0)
+
+
+class ListingWire(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    seller = serializers.CharField()
+    slug = serializers.CharField()
+    subject_kind = serializers.ChoiceField(SUBJECTS)
+    subject_uuid = serializers.UUIDField()
+    title = serializers.CharField()
+    summary = serializers.CharField(allow_blank=True)
+    description = serializers.CharField(allow_blank=True)
+    category = serializers.CharField(allow_blank=True)
+    task = serializers.CharField(allow_blank=True)
+    licence = serializers.CharField(allow_blank=True)
+    tags = serializers.ListField(child=serializers.CharField())
+    visibility = serializers.ChoiceField(VISIBILITIES)
+    state = serializers.ChoiceField([each.value for each in ListingState])
+    sales = serializers.IntegerField()
+    plans = PlanWire(many=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class ListingPage(serializers.Serializer):
+    items = ListingWire(many=True)
+    total = serializers.IntegerField()
+    facets = serializers.DictField(child=serializers.DictField(child=serializers.IntegerField()))
+    next_cursor = serializers.CharField(allow_null=True)
+    next = serializers.URLField(allow_null=True)
+
+
+class _Texts(serializers.Serializer):
+    title = serializers.CharField(max_length=120)
+    summary = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    description = serializers.CharField(max_length=50_000, required=False, allow_blank=True)
+    category = serializers.CharField(max_length=60, required=False, allow_blank=True)
+    task = serializers.CharField(max_length=80, required=False, allow_blank=True)
+    licence = serializers.CharField(max_length=80, required=False, allow_blank=True)
+    tags = serializers.ListField(child=serializers.CharField(max_length=40), required=False, max_length=20)
+    visibility = serializers.ChoiceField(VISIBILITIES, required=False)
+
+
+class ListingNew(_Texts):
+    namespace = serializers.CharField(max_length=96)
+    subject_kind = serializers.ChoiceField(SUBJECTS)
+    subject_uuid = serializers.UUIDField()
+    slug = serializers.CharField(max_length=96, required=False, allow_null=True, default=None)
+
+
+class ListingChange(_Texts):
+    title = serializers.CharField(max_length=120, required=False)
+
+
+class OrderNew(serializers.Serializer):
+    buyer = serializers.CharField(max_length=96)
+    plan = serializers.UUIDField()
+    quantity = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False, default=1)
+
+
+class OrderWire(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    buyer = serializers.CharField()
+    seller = serializers.CharField()
+    listing = serializers.UUIDField()
+    listing_title = serializers.CharField()
+    plan = serializers.UUIDField()
+    quantity = serializers.IntegerField()
+    total_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+    state = serializers.ChoiceField([each.value for each in OrderState])
+    payment_url = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    paid_at = serializers.DateTimeField(allow_null=True)
+    closed_at = serializers.DateTimeField(allow_null=True)
+
+
+class RefundNew(serializers.Serializer):
+    reason = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
+
+
+class AccessWire(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    order = serializers.UUIDField()
+    listing = serializers.UUIDField()
+    title = serializers.CharField()
+    subject_kind = serializers.ChoiceField(SUBJECTS)
+    subject_uuid = serializers.UUIDField()
+    used_calls = serializers.IntegerField(allow_null=True)
+    left_calls = serializers.IntegerField(allow_null=True)
+    charged_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class BalanceWire(serializers.Serializer):
+    currency = serializers.CharField()
+    wallet_minor = serializers.IntegerField()
+    held_minor = serializers.IntegerField()
+    earnings_minor = serializers.IntegerField()
+
+
+class WalletWire(serializers.Serializer):
+    balances = BalanceWire(many=True)
+
+
+class MovementWire(serializers.Serializer):
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    memo = serializers.CharField(allow_blank=True)
+    currency = serializers.CharField()
+    amount_minor = serializers.IntegerField()
+    balance_after_minor = serializers.IntegerField()
+
+
+class CreditsNew(serializers.Serializer):
+    amount_minor = serializers.IntegerField(min_value=1)
+    currency = serializers.CharField(max_length=3, required=False, default="CRD")
+
+
+class EarnedWire(serializers.Serializer):
+    listing = serializers.UUIDField()
+    title = serializers.CharField()
+    currency = serializers.CharField()
+    orders = serializers.IntegerField()
+    gross_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField()
+
+
+def plan(row: "Plan") -> dict[str, Any]:
+    return {
+        "uuid": row.uuid,
+        "kind": row.kind,
+        "name": row.name,
+        "price_minor": row.price_minor,
+        "currency": row.currency,
+        "unit_calls": row.unit_calls,
+        "included_calls": row.included_calls,
+        "refund_window_days": row.refund_window_days,
+        "retired_at": row.retired_at,
+    }
+
+
+def listing(row: "Listing", plans: "list[Plan]") -> dict[str, Any]:
+    """Wants the namespace joined."""
+    return {
+        "uuid": row.uuid,
+        "seller": row.namespace.name,
+        "slug": row.slug,
+        "subject_kind": row.subject_kind,
+        "subject_uuid": row.subject_uuid,
+        "title": row.title,
+        "summary": row.summary,
+        "description": row.description,
+        "category": row.category,
+        "task": row.task,
+        "licence": row.licence,
+        "tags": row.tags,
+        "visibility": row.visibility,
+        "state": row.state,
+        "sales": row.sales,
+        "plans": [plan(each) for each in plans],
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }
+
+
+def order(row: "Order") -> dict[str, Any]:
+    """Wants buyer, seller, listing and plan joined."""
+    return {
+        "uuid": row.uuid,
+        "buyer": row.buyer.name,
+        "seller": row.seller.name,
+        "listing": row.listing.uuid,
+        "listing_title": row.listing.title,
+        "plan": row.plan.uuid,
+        "quantity": row.quantity,
+        "total_minor": row.total_minor,
+        "refunded_minor": row.refunded_minor,
+        "currency": row.currency,
+        "state": row.state,
+        "payment_url": row.payment_url,
+        "created_at": row.created_at,
+        "paid_at": row.paid_at,
+        "closed_at": row.closed_at,
+    }
+
+
+def access(row: "Access") -> dict[str, Any]:
+    held = row.entitlement
+    return {
+        "uuid": held.uuid,
+        "order": held.order.uuid,
+        "listing": held.listing.uuid,
+        "title": held.listing.title,
+        "subject_kind": held.subject_kind,
+        "subject_uuid": held.subject_uuid,
+        "used_calls": row.used_calls,
+        "left_calls": row.left_calls,
+        "charged_minor": row.charged_minor,
+        "currency": held.order.currency,
+        "created_at": held.created_at,
+    }
+
+
+def balance(row: "Balances") -> dict[str, Any]:
+    return {
+        "currency": row.currency,
+        "wallet_minor": row.wallet_minor,
+        "held_minor": row.held_minor,
+        "earnings_minor": row.earnings_minor,
+    }
+
+
+def movement(row: "LedgerEntry") -> dict[str, Any]:
+    return {
+        "at": row.transaction.at,
+        "kind": row.transaction.kind,
+        "memo": row.transaction.memo,
+        "currency": row.account.currency,
+        "amount_minor": row.amount_minor,
+        "balance_after_minor": row.balance_after_minor,
+    }
+
+
+def earned(row: "Earned") -> dict[str, Any]:
+    return {
+        "listing": row.listing.uuid,
+        "title": row.listing.title,
+        "currency": row.currency,
+        "orders": row.orders,
+        "gross_minor": row.gross_minor,
+        "refunded_minor": row.refunded_minor,
+    }
