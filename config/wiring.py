@@ -1,0 +1,16 @@
+"""Every "when this, then that" between strangers, on one page. Called once per process, when all apps are loaded."""
+
+from config import node_kinds
+from lineage import kinds
+
+
+def connect() -> None:
+    """Join the apps. Each line says what one app contributes to another that does not know it."""
+    # the graph of lineage learns what its nodes are called and who may see them
+    kinds.register("version", node_kinds.versions)
+    kinds.register("model", node_kinds.repos)
+    kinds.register("dataset", node_kinds.repos)
+    kinds.register("job", node_kinds.jobs)
+    kinds.register("endpoint", node_kinds.endpoints)
+    kinds.register("listing", node_kinds.listings)
+    kinds.register("order", node_kinds.orders)
