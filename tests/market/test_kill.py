@@ -1,0 +1,103 @@
+"""A process that is killed while it trades leaves whole orders and no halves, and whoever repeats its work doubles nothing."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from market.models import Entitlement, LedgerTransaction, Order
+from market.services.ledger import clearing, verify_ledger, wallet
+from market.services.orders import place_order
+from metering.queries import budget_of
+from tests.factories.market import balance, give_credits, make_company, make_endpoint, make_listing, plan_of
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KILLS, PRICE = 3, 7
+
+TRADER = """
+import django
+django.setup()
+from accounts.actors import for_user
+from accounts.models import User
+from market.models import Plan
+from market.services.orders import place_order
+
+user, plan = User.objects.get(username="tasters-owner"), Plan.objects.get()
+for number in range(100_000):
+    place_order(for_user(user), buyer_namespace="tasters", plan_uuid=plan.uuid, key=f"k{number}")
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_at_any_moment_orders_are_whole_and_the_same_keys_go_on(tmp_path):
+    seller, buyer = make_company("vineyard"), make_company("tasters")
+    give_credits(buyer, 1_000_000)
+    plan = plan_of(make_listing(seller, make_endpoint(seller), {"kind": "pay_per_call", "price_minor": PRICE}))
+    environment, told, rng = process_environment(tmp_path), -1, random.Random(11)
+    for _ in range(KILLS):
+        told = max(told, trade_until_killed(environment, told + rng.randint(2, 9)))
+    fetch_back(tmp_path)
+    count = Order.objects.count()
+    assert count in {told + 1, told + 2}
+    orders = list(Order.objects.order_by("pk").select_related("entitlement"))
+    assert [order.key for order in orders] == [f"k{number}" for number in range(count)]
+    assert {order.state for order in orders} == {"fulfilled"}
+    assert [budget_of(order.entitlement.source).granted for order in orders] == [1] * count
+    # credits, then capture and hold for each order
+    assert (Entitlement.objects.count(), LedgerTransaction.objects.count()) == (count, 1 + 2 * count)
+    assert (balance(wallet(buyer.namespace, "CRD")), balance(clearing("CRD"))) == (1_000_000 - PRICE * count, 0)
+    assert verify_ledger().is_sound
+    for order in orders:
+        assert place_order(buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan.uuid, key=order.key).pk == order.pk
+    assert balance(wallet(buyer.namespace, "CRD")) == 1_000_000 - PRICE * count
+
+
+def trade_until_killed(environment: dict[str, str], last: int) -> int:
+    """Let a process buy until it tells of order `last`, then kill it where it stands; returns the last order it told of."""
+    told = -1
+    with subprocess.Popen(
+        [sys.executable, "-c", TRADER], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            told = int(line)
+            if told >= last:
+                break
+        process.kill()
+        # what it said before it died counts as well
+        told = max([told, *(int(line) for line in process.stdout.read().splitlines())])
+    assert process.returncode == -signal.SIGKILL
+    return told
+
+
+def process_environment(folder: Path) -> dict[str, str]:
+    """What a process needs to work on the database of this test; on SQLite on a copy of it in a file."""
+    if connection.vendor == "sqlite":
+        copy = sqlite3.connect(folder / "site.sqlite3")
+        connection.connection.backup(copy)
+        copy.close()
+        url = f"sqlite://{folder / 'site.sqlite3'}"
+    else:
+        place = connection.settings_dict
+        secret = f":{place['PASSWORD']}" if place["PASSWORD"] else ""
+        url = f"postgres://{place['USER']}{secret}@{place['HOST']}:{place['PORT']}/{place['NAME']}"
+    return os.environ | {  # noqa: TID251 - handed to a process of our own
+        "DATABASE_URL": url,
+        "MERCATO_DATA": str(folder),
+        "DJANGO_SETTINGS_MODULE": "config.settings.test",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def fetch_back(folder: Path) -> None:
+    """On SQLite: bring what the processes wrote into the database of this test."""
+    if connection.vendor == "sqlite":
+        copy = sqlite3.connect(folder / "site.sqlite3")
+        copy.backup(connection.connection)
+        copy.close()

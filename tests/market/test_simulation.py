@@ -1,0 +1,148 @@
+"""Weeks of trade in seconds: random purchases, calls, billing and refunds against a model that knows nothing of the database."""
+
+import random
+from dataclasses import dataclass
+from fractions import Fraction
+
+import pytest
+
+from common.errors import Conflict, OverBudget
+from market.models import Order
+from market.services import billing
+from market.services.ledger import clearing, earnings, fees, held, issued, verify_ledger, wallet
+from market.services.orders import place_order
+from market.services.refunds import refund_order
+from metering.queries import budget_of
+from tests.factories.market import (
+    balance,
+    give_credits,
+    make_calls,
+    make_company,
+    make_endpoint,
+    make_listing,
+    make_version,
+    plan_of,
+)
+
+FEE_PERCENT, PACK, PRICE, INCLUDED, DOWNLOAD = 10, 1000, 333, 7, 1999
+DEEDS = ["credits", "pack", "pack", "download", "use", "use", "use", "bill", "refund", "replay"]
+
+
+@dataclass
+class Bought:
+    """One order in the model. A download is a pack of one call, used and billed at once."""
+
+    buyer: str
+    total: int
+    granted: int = 1
+    included: int = 0
+    used: int = 0
+    billed: int = 0
+    is_open: bool = True
+    is_download: bool = False
+
+    def cost(self, calls: int) -> int:
+        paid = min(max(calls - self.included, 0), self.granted - self.included)
+        return int(Fraction(self.total * paid, self.granted - self.included))
+
+
+class Trade:
+    """Each deed is done to the site and, by plain arithmetic, to the model."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.seller, self.buyers = make_company("vineyard"), {name: make_company(name) for name in ("ada-co", "ben-co")}
+        pay = {"kind": "pay_per_call", "price_minor": PRICE, "unit_calls": PACK, "included_calls": INCLUDED}
+        self.calls = make_listing(self.seller, make_endpoint(self.seller), pay)
+        self.table = make_listing(
+            self.seller, make_version(self.seller).repo, {"kind": "one_time", "price_minor": DOWNLOAD}, title="Table"
+        )
+        self.wallets, self.issued = dict.fromkeys(self.buyers, 0), 0
+        self.bought: dict[str, Bought] = {}
+        self.orders: dict[str, Order] = {}
+
+    def step(self, key: str) -> None:
+        getattr(self, self.rng.choice(DEEDS))(key, self.rng.choice(sorted(self.buyers)))
+
+    def credits(self, key, name):
+        give_credits(self.buyers[name], 2500, key=key)
+        self.wallets[name] += 2500
+        self.issued += 2500
+
+    def pack(self, key, name):
+        quantity = self.rng.randint(1, 3)
+        is_first = not any(each.buyer == name and not each.is_download for each in self.bought.values())
+        included = INCLUDED if is_first else 0
+        self.buy(key, self.calls, quantity, Bought(name, PRICE * quantity, PACK * quantity + included, included))
+
+    def download(self, key, name):
+        if any(each.buyer == name and each.is_download and each.is_open for each in self.bought.values()):
+            with pytest.raises(Conflict):
+                self.place(key, name, self.table, 1)
+            return
+        self.buy(key, self.table, 1, Bought(name, DOWNLOAD, used=1, billed=1, is_download=True))
+
+    def buy(self, key, listing, quantity, bought):
+        if self.wallets[bought.buyer] < bought.total:
+            with pytest.raises(OverBudget):
+                self.place(key, bought.buyer, listing, quantity)
+            return
+        self.orders[key] = self.place(key, bought.buyer, listing, quantity)
+        self.bought[key] = bought
+        self.wallets[bought.buyer] -= bought.total
+
+    def place(self, key, name, listing, quantity):
+        plan = plan_of(listing)
+        return place_order(
+            self.buyers[name].actor, buyer_namespace=name, plan_uuid=plan.uuid, quantity=quantity, key=key
+        )
+
+    def use(self, key, name):
+        packs = sorted(key for key, each in self.bought.items() if each.is_open and not each.is_download)
+        if packs:
+            used, count = self.rng.choice(packs), self.rng.randint(1, 40)
+            make_calls(self.orders[used].entitlement.source, count, first=self.bought[used].used)
+            self.bought[used].used += count
+            assert budget_of(self.orders[used].entitlement.source).used == self.bought[used].used
+
+    def bill(self, key, name):
+        billing.bill_usage()
+        for each in self.bought.values():
+            each.billed = each.used if each.is_open else each.billed
+
+    def refund(self, key, name):
+        if self.orders:
+            undone = self.rng.choice(sorted(self.orders))
+            refund_order(self.seller.actor, self.orders[undone], key=f"r{undone}")
+            each = self.bought[undone]
+            if each.is_open:
+                kept = 0 if each.is_download else each.cost(each.used)
+                self.wallets[each.buyer] += each.total - kept
+                each.is_open, each.billed = False, 0 if each.is_download else each.used
+
+    def replay(self, key, name):
+        if self.orders:
+            again = self.rng.choice(sorted(self.orders))
+            order = self.orders[again]
+            assert self.place(again, order.buyer.name, order.listing, order.quantity).pk == order.pk
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_trade_matches_the_model(seed):
+    trade = Trade(seed)
+    for number in range(60):
+        trade.step(f"s{number}")
+    charged = [each.cost(each.billed) for each in trade.bought.values()]
+    # each sale is split on its own; a half goes to the seller
+    platform = sum(-((100 - amount * FEE_PERCENT * 2) // 200) for amount in charged)
+    wallets = {name: balance(wallet(buyer.namespace, "CRD")) for name, buyer in trade.buyers.items()}
+    assert wallets == trade.wallets
+    assert balance(fees("CRD")) == platform
+    assert balance(earnings(trade.seller.namespace, "CRD")) == sum(charged) - platform
+    assert (balance(issued("CRD")), balance(clearing("CRD"))) == (-trade.issued, 0)
+    for key, each in trade.bought.items():
+        left = 0 if each.is_download or not each.is_open else each.total - each.cost(each.billed)
+        assert balance(held(trade.orders[key].buyer, "CRD", trade.orders[key].uuid)) == left
+    assert verify_ledger().is_sound
+    assert Order.objects.count() == len(trade.orders)

@@ -1,0 +1,132 @@
+"""A small populated site for the permission table: every kind of object, and one person for each relation to it.
+
+The organisation `acme` owns everything. `olga` owns it; `walt` is a publisher in it (writes); `rita` is a member who holds a
+read grant on each guarded object; `sam` is a stranger with an account; `steve` is staff."""
+
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from uuid import UUID
+
+from django.test import Client
+
+from accounts.models import Token, User
+from accounts.permissions import Level, Role
+from accounts.services import grants, invitations, members, teams
+from compute.services import endpoints
+from market.services import orders
+from registry.services import collections, discussions, pulls, scans, signing, webhooks
+from registry.services.versions import publish_version
+from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_token, make_user
+from tests.factories.jobs import TABLE, submit_training
+from tests.factories.market import Party, give_credits, make_company, make_listing, make_version, plan_of
+from tests.factories.registry import add, commit, make_repo
+
+ROLES = ("anonymous", "stranger", "reader", "writer", "owner", "staff", "narrowed")
+PEOPLE = {"stranger": "sam", "reader": "rita", "writer": "walt", "owner": "olga", "staff": "steve"}
+NARROW_SCOPE = "account:read"
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001"
+    "a5f645400000000049454e44ae426082"
+)
+"""One pixel."""
+
+
+@dataclass(frozen=True)
+class World:
+    """`names` fills the placeholders of paths; `tokens` the bearer token per role."""
+
+    names: dict[str, str]
+    tokens: dict[str, str]
+    users: dict[str, User]
+    sessions: dict[str, SimpleCookie] = field(default_factory=dict)
+
+    def client(self, role: str, *, is_page: bool) -> Client:
+        """What the person of `role` uses: a browser's session for pages, a token elsewhere. Narrowed: the owner's token with
+        one scope, which pages do not know."""
+        client = Client(raise_request_exception=False)
+        if is_page and role in self.users:
+            if role not in self.sessions:
+                client.force_login(self.users[role], backend="django.contrib.auth.backends.ModelBackend")
+                self.sessions[role] = client.cookies
+            # each request gets the cookies as they were: one that signs out ends nobody else's session
+            client.cookies = SimpleCookie({name: morsel.value for name, morsel in self.sessions[role].items()})
+        elif role in self.tokens:
+            client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {self.tokens[role]}"
+        return client
+
+
+def build() -> World:
+    users = {role: make_user(name, is_staff=role == "staff") for role, name in PEOPLE.items()}
+    acme = make_organization("acme", users["owner"])
+    for role, place in (("writer", Role.PUBLISHER), ("reader", Role.MEMBER)):
+        members.add_member(SYSTEM, acme, users[role], place)
+    owner = actor_of(users["owner"])
+    names = {"nobody": str(UUID(int=1))}
+
+    versions = {}
+    for kind in ("model", "dataset", "algorithm"):
+        repo = make_repo(owner, "secret", kind=kind, namespace="acme")
+        made = commit(
+            owner, repo, add("README.md", "# Secret"), add("data.csv", TABLE), add("model.onnx"), add("dot.png", PNG)
+        )
+        versions[kind] = publish_version(owner, repo, made.oid, name="1.0")
+        scans.scan_version(versions[kind].pk)
+        signing.sign_version(versions[kind].pk)
+        grants.grant(owner, repo, users["reader"], Level.READ, source="share")
+        names[f"{kind}_oid"], names[f"{kind}_version"] = made.oid, str(versions[kind].uuid)
+    names["key"] = signing.signature_of(versions["dataset"], "ed25519").key.key_id
+    talk = discussions.open_discussion(owner, versions["dataset"].repo, "A question", "Why?")
+    names["comment"] = talk.events.get().uuid.hex
+    pulls.propose_commit(owner, versions["dataset"].repo, "main", [add("new.txt")], summary="Add a file")
+    shelf = collections.create_collection(owner, "acme", "Best of", is_private=True)
+    item = collections.add_item(owner, shelf, versions["dataset"].repo)
+    names |= {"collection": shelf.uuid.hex, "item": item.uuid.hex}
+    watched = [{"type": "user", "name": users["stranger"].username}]
+    names["webhook"] = webhooks.create_webhook(owner, "https://example.org/", watched).uuid.hex
+
+    endpoint = endpoints.deploy(owner, namespace="acme", name="api", version_uuid=versions["model"].uuid)
+    grants.grant(owner, endpoint, users["reader"], Level.USE, source="share")
+    job = submit_training(
+        actor_of(users["writer"]),
+        versions["dataset"],
+        namespace="acme",
+        target={"kind": "model", "name": "trained"},
+    )
+    names |= {"endpoint": str(endpoint.uuid), "slug": endpoint.slug, "job": str(job.uuid)}
+
+    seller = make_company("trade")
+    wares = make_version(seller, "wine")
+    scans.scan_version(wares.pk)
+    listing = make_listing(
+        seller, wares.repo, {"kind": "one_time", "price_minor": 500, "currency": "CRD"}, title="Wine"
+    )
+    more = make_version(seller, "grapes")
+    scans.scan_version(more.pk)
+    unbought = make_listing(
+        seller, more.repo, {"kind": "one_time", "price_minor": 5, "currency": "CRD"}, title="Grapes"
+    )
+    fresh = make_version(Party(users["owner"], acme.namespace), "unlisted")
+    scans.scan_version(fresh.pk)
+    own_wares = make_version(Party(users["owner"], acme.namespace), "open")
+    scans.scan_version(own_wares.pk)
+    own_listing = make_listing(Party(users["owner"], acme.namespace), own_wares.repo, {"kind": "free"}, title="Open")
+    give_credits(Party(users["owner"], acme.namespace), 10_000)
+    names |= {
+        "open": str(own_wares.repo.uuid),
+        "listing": str(own_listing.uuid),
+        "listing_slug": own_listing.slug,
+        "plan": str(plan_of(own_listing).uuid),
+        "foreign_plan": str(plan_of(unbought).uuid),
+        "fresh": str(fresh.repo.uuid),
+        "foreign_listing_slug": listing.slug,
+        "order": str(
+            orders.place_order(owner, buyer_namespace="acme", plan_uuid=plan_of(listing).uuid, key="first").uuid
+        ),
+    }
+
+    teams.create_team(owner, acme, "crew")
+    names["invitation"] = str(invitations.invite(owner, acme, "new@example.org", Role.MEMBER).uuid)
+    tokens = {role: make_token(user, "*") for role, user in users.items()}
+    tokens["narrowed"] = make_token(users["owner"], NARROW_SCOPE)
+    names["token"] = str(Token.objects.filter(user=users["owner"]).order_by("pk")[0].uuid)
+    return World(names, tokens, users)
