@@ -59,6 +59,8 @@ class Service:
 
     async def start(self) -> None:
         """Ready when the first table is there, or after it has become clear that the database is away."""
+        # before the first call, so that a process that ends early has its calls recorded all the same
+        self._keep_recorder()
         self.rights.start()
         self._ticker = asyncio.create_task(self._tick_for_ever())
         try:

@@ -92,6 +92,11 @@ def settled(site, budget: Budget) -> Budget:
     return eventually(look, limit_s=60, what="the budget is settled")
 
 
+def used_and_held(budget: Budget) -> tuple[int, int]:
+    present = Budget.objects.get(pk=budget.pk)
+    return present.used, present.held
+
+
 def waiting_calls(site) -> int:
     return sum(path.stat().st_size for path in site.inference.spool.glob("*/*.calls"))
 
@@ -221,14 +226,28 @@ def test_a_graceful_end_records_everything_and_holds_nothing(site):
     budget, token = bought(site, 1000, "buyer-graceful")
     outcome = asyncio.run(hammer(site.inference.port, request_of(token), connections=8, total=200))
     assert outcome.statuses() == {200: 200}
-    # the server ends by the signal it got, after it has shut down
-    assert site.inference.stop() == -signal.SIGTERM
-    assert "inference has ended" in site.inference.log()
-    eventually(lambda: not site.inference.recorders(), limit_s=120, what="the recorder has ended")
-    present = Budget.objects.get(pk=budget.pk)
-    assert (present.used, present.held) == (200, 0)
-    assert not list(site.inference.spool.glob("*/*.calls"))
+    try:
+        # the server ends by the signal it got, after it has shut down
+        assert site.inference.stop() == -signal.SIGTERM
+        assert "inference has ended" in site.inference.log()
+        eventually(lambda: not site.inference.recorders(), limit_s=120, what="the recorder has ended")
+        assert used_and_held(budget) == (200, 0)
+        assert not list(site.inference.spool.glob("*/*.calls"))
+    finally:
+        site.inference.start()
+
+
+def test_a_process_that_ends_at_once_records_everything(site):
+    budget, token = bought(site, 1000, "buyer-hasty")
+    site.inference.stop()
     site.inference.start()
+    try:
+        assert infer(site, token) == 200
+        site.inference.stop()
+        eventually(lambda: not site.inference.recorders(), limit_s=120, what="the recorder has ended")
+        assert used_and_held(budget) == (1, 0)
+    finally:
+        site.inference.start()
 
 
 def test_no_answered_call_is_lost_or_doubled_by_twenty_kills(site):
