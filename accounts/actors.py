@@ -2,10 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.db.models import Q
 
 from accounts import throttle
+from accounts.access_version import access_version
 from accounts.models import Membership, Namespace, Token, User
 from accounts.permissions import (
     ACTIONS_OF_ROLE,
@@ -129,6 +131,7 @@ def for_user(user: User) -> Actor:
     return _build(user, None)
 
 
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - the sentence of the refusal
 BAD_TOKENS = 60
 BAD_TOKENS_WINDOW_S = 60
 """Wrong tokens that an address may present in a minute: typing errors and stale configuration, not guessing."""
@@ -147,18 +150,25 @@ def for_token(plaintext: str, *, address: str = "") -> Actor:
 
 
 def _for_token(plaintext: str) -> Actor:
-    refused = Unauthenticated("Invalid credentials in Authorization header", code="bad_token")
     if not is_secret(plaintext, TOKEN_PREFIX):
-        raise refused
+        raise Unauthenticated(_BAD_TOKEN, code="bad_token")
+    secret_sha256 = hashlib.sha256(plaintext.encode()).hexdigest()
+    return _bearer(secret_sha256, access_version(), int(now().timestamp()))
+
+
+@lru_cache(maxsize=4096)
+def _bearer(secret_sha256: str, _access_version: int, _second: int) -> Actor:
+    """The owner of a token. Remembered until rights change anywhere, and for the second at most: clients send the same token with
+    every file, and who it is takes four reads. What is refused is not remembered."""
     moment = now()
     token = (
         Token.objects.select_related("user")
         .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=moment), revoked_at__isnull=True)
-        .filter(secret_sha256=hashlib.sha256(plaintext.encode()).hexdigest())
+        .filter(secret_sha256=secret_sha256)
         .first()
     )
     if token is None or not token.user.is_active:
-        raise refused
+        raise Unauthenticated(_BAD_TOKEN, code="bad_token")
     if token.last_used_on != moment.date():
         Token.objects.filter(pk=token.pk).update(last_used_on=moment.date())
     return _build(token.user, token)

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from accounts.access_version import access_version
 from accounts.credentials import Credential, live_credentials
 from accounts.permissions import LEVEL_OF_ROLE, Level, Role, Scope
-from accounts.services.access import access_version
 from common.clock import now
 from common.errors import Forbidden, NotFound
 from compute.endpoint_states import LOADING, SERVING, EndpointState, EndpointVisibility

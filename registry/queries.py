@@ -78,8 +78,8 @@ def resolve_revision(repo: Repo, text: str) -> Commit:
     branch, tag = text.removeprefix("refs/heads/"), text.removeprefix("refs/tags/")
     commits = Commit.objects.select_related("tree")
     if not text.startswith("refs/tags/"):
-        found = Branch.objects.select_related("head__tree").filter(repo=repo, name=branch).first()
-        if found:
+        # unique, so without the order that `first` would ask for
+        for found in Branch.objects.select_related("head__tree").filter(repo=repo, name=branch):
             return found.head
     if not text.startswith("refs/heads/"):
         named = Tag.objects.select_related("commit__tree").filter(repo=repo, name=tag).first()
@@ -449,9 +449,9 @@ def held_back(repo_pk: int, blob_ids: Iterable[int]) -> dict[int, Quarantine]:
     wanted = sorted(set(blob_ids))
     for start in range(0, len(wanted), _AT_ONCE):
         rows = Quarantine.objects.filter(_IN_FORCE, blob_id__in=wanted[start : start + _AT_ONCE])
-        # one that staff or scanning has set is the weightier: it comes last
-        rows = rows.filter(Q(repo__isnull=True) | Q(repo_id=repo_pk)).order_by(F("repo_id").desc(nulls_last=True))
-        found |= {row.blob_id: row for row in rows}
+        # one that staff or scanning has set, which is for everywhere, is the weightier: it comes last
+        rows = rows.filter(Q(repo__isnull=True) | Q(repo_id=repo_pk))
+        found |= {row.blob_id: row for row in sorted(rows, key=lambda row: row.repo_id is None)}
     return found
 
 

@@ -10,8 +10,3 @@ def bump_access_version() -> None:
     other processes see it when, and only when, the change is committed."""
     if not AccessVersion.objects.filter(pk=1).update(number=F("number") + 1):
         AccessVersion.objects.get_or_create(pk=1, defaults={"number": 1})
-
-
-def access_version() -> int:
-    """The present number: one read by primary key."""
-    return AccessVersion.objects.values_list("number", flat=True).filter(pk=1).first() or 0

@@ -8,9 +8,10 @@ from django.core import mail
 from django.db import IntegrityError, connection, transaction
 
 from accounts import actors
+from accounts.access_version import access_version
 from accounts.models import AuditRecord, Invitation, Membership, Namespace, Token, User
 from accounts.permissions import Action, Role, Scope
-from accounts.services import access, audit, identity, invitations, members, teams, tokens
+from accounts.services import audit, identity, invitations, members, teams, tokens
 from common import clock
 from common.errors import Conflict, Forbidden, Gone, Invalid, NotFound, TooMany, Unauthenticated
 from common.ids import is_secret
@@ -61,12 +62,22 @@ def test_a_token_is_shown_once_and_kept_as_a_hash() -> None:
     assert is_secret(text, "mto")
     assert text not in str(list(Token.objects.values())) + str(list(AuditRecord.objects.values()))
     assert actors.for_token(text).scopes == {Scope.REPO_READ}
-    before = access.access_version()
+    before = access_version()
     tokens.revoke(actor_of(alice), token.uuid)
     tokens.revoke(actor_of(alice), token.uuid)
-    assert access.access_version() == before + 1
+    assert access_version() == before + 1
     with pytest.raises(Unauthenticated):
         actors.for_token(text)
+
+
+def test_who_a_token_is_costs_one_read_and_is_never_older_than_the_rights(company, django_assert_num_queries) -> None:
+    mia = User.objects.get(username="mia")
+    _, text = tokens.issue(actor_of(mia), name="laptop", scopes=["repo:read"])
+    assert actors.for_token(text).roles[company.namespace.pk] == Role.MEMBER
+    with django_assert_num_queries(1):
+        assert actors.for_token(text).username == "mia"
+    members.remove_member(person("olga"), company, "mia")
+    assert company.namespace.pk not in actors.for_token(text).roles
 
 
 def test_a_token_ends_with_its_time_its_owner_and_its_check_digits() -> None:
@@ -79,8 +90,9 @@ def test_a_token_ends_with_its_time_its_owner_and_its_check_digits() -> None:
     for bad in (wrong, "", "x", text + "x", text.upper(), "mto_" + "é" * 32):
         with pytest.raises(Unauthenticated):
             actors.for_token(bad)
+    # done past every service, which would be seen at once, it is seen within a second
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    with pytest.raises(Unauthenticated):
+    with clock.travel(timedelta(seconds=1)), pytest.raises(Unauthenticated):
         actors.for_token(text)
 
 

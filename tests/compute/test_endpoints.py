@@ -4,11 +4,11 @@ from datetime import timedelta
 import pytest
 
 from accounts import actors
+from accounts.access_version import access_version
 from accounts.credentials import live_credentials
 from accounts.models import AuditRecord, Namespace, Organization, Token
 from accounts.permissions import Action, Level, Role
 from accounts.services import grants, tokens
-from accounts.services.access import access_version
 from accounts.services.members import add_member
 from accounts.services.teams import add_to_team, create_team
 from common.clock import now, travel

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from accounts.services.access import access_version
+from accounts.access_version import access_version
 from common import clock
 from common.errors import Conflict, NotFound
 from metering.meters import Meter
