@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -230,13 +231,17 @@ def _clear_errors(key: str = "") -> Iterator[None]:
 def _write(draft: Path, chunks: Iterable[bytes], size: int | None) -> StoredObject:
     digest = hashlib.sha256()
     count = 0
-    with draft.open("xb", buffering=0) as out:
+    # hashing and the rest (receiving, writing) take turns otherwise; both leave the interpreter to others
+    with ThreadPoolExecutor(1, "digest") as hasher, draft.open("xb", buffering=0) as out:
+        hashed: Future[None] | None = None
         for chunk in chunks:
+            if hashed is not None:
+                hashed.result()
+            hashed = hasher.submit(digest.update, chunk)
             view = memoryview(chunk)
             while view:
                 # unbuffered: a short write must be continued here
                 view = view[out.write(view) :]
-            digest.update(chunk)
             count += len(chunk)
             if size is not None and count > size:
                 break
