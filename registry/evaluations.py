@@ -6,8 +6,8 @@ and passed over when it is not what it says."""
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ _SLICE_COLUMNS = 5
 _RESAMPLES = 2_000
 _DRAWN_VALUES = 20_000_000
 """Numbers that a bootstrap may draw: a second of work."""
+_AT_A_TIME = 500_000
+"""Numbers of a bootstrap that are in memory at once."""
 SIGNIFICANT = 0.05
 
 
@@ -76,11 +78,34 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class ErrorSlice:
+    """Rows of one kind, of numbers: the mean absolute error of each version over the `n` of them with its 95 % interval, and the
+    interval of the difference after − before (bootstrap, 2.5 % and 97.5 %); `p_value`: of the paired bootstrap, corrected for the number
+    of slices (Holm 1979)."""
+
+    name: str
+    n: int
+    before: float
+    before_low: float
+    before_high: float
+    after: float
+    after_low: float
+    after_high: float
+    low: float
+    high: float
+    p_value: float = 1.0
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
 class Paired:
     """Two versions over the `n` rows that both have seen. The first of `tests` is what they are judged by. Of classes:
     `right_before`, `right_after`: rows each got right; `lost`, `won`: rows that only the first, only the second got right;
     `slices`: the worst first; `confusion`: (answer, said, rows before, rows after) where these differ, the largest change first.
-    Of numbers these are zero and empty."""
+    Of numbers these are zero and empty, and `error_slices` are there instead: the largest error of the second version first."""
 
     n: int
     tests: tuple[Test, ...]
@@ -90,6 +115,7 @@ class Paired:
     won: int = 0
     slices: tuple[Slice, ...] = ()
     confusion: tuple[tuple[str, str, int, int], ...] = ()
+    error_slices: tuple[ErrorSlice, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Paired":
@@ -99,6 +125,7 @@ class Paired:
                 **value,
                 "tests": tuple(Test(**each) for each in value["tests"]),
                 "slices": tuple(Slice(**each) for each in value["slices"]),
+                "error_slices": tuple(ErrorSlice(**each) for each in value["error_slices"]),
                 "confusion": tuple((a, b, c, d) for a, b, c, d in value["confusion"]),
             }
         )
@@ -160,10 +187,8 @@ def panel(versions: "Sequence[Version]", base: int) -> list[Paired | None]:
             continue
         truth = [first.rows[row][0] for row in common]
         before, after = ([side.rows[row][1] for row in common] for side in (first, each))
-        if first.is_numbers:
-            answers.append(_paired_numbers(truth, before, after))
-        else:
-            answers.append(_paired_classes(truth, before, after, [first.slices.get(row, ()) for row in common]))
+        judge = _paired_numbers if first.is_numbers else _paired_classes
+        answers.append(judge(truth, before, after, [first.slices.get(row, ()) for row in common]))
     return answers
 
 
@@ -219,11 +244,14 @@ def _macro_f1(answers: list[str], before: list[str], after: list[str]) -> list[T
     return [_bootstrapped("macro F1", old, new, score(drawn, 2) - score(drawn, 1), is_higher_better=True)]
 
 
-def _paired_numbers(answers: list[str], before: list[str], after: list[str]) -> Paired | None:
+def _paired_numbers(
+    answers: list[str], before: list[str], after: list[str], kinds: list[tuple[str, ...]]
+) -> Paired | None:
     truth, old, new = (np.array([float(each) for each in side]) for side in (answers, before, after))
     a, b = np.abs(old - truth), np.abs(new - truth)
     usable = np.isfinite(a) & np.isfinite(b)
-    a, b = a[usable], b[usable]
+    truth, a, b = truth[usable], a[usable], b[usable]
+    kinds = [each for each, is_usable in zip(kinds, usable, strict=True) if is_usable]
     n = len(a)
     if not n:
         return None
@@ -243,6 +271,7 @@ def _paired_numbers(answers: list[str], before: list[str], after: list[str]) -> 
             ),
             _bootstrapped("RMSE", rmse[0], rmse[1], np.array(root), is_higher_better=False),
         ),
+        error_slices=_error_slices(truth, a, b, kinds),
     )
 
 
@@ -334,6 +363,64 @@ def _slices(kinds: list[tuple[str, tuple[str, ...]]], was: np.ndarray, now: np.n
         Slice(each.name, each.n, each.before, each.after, chance) for each, chance in zip(found, corrected, strict=True)
     ]
     return tuple(sorted(slices, key=lambda each: (each.after / each.n, each.name))[:SLICES_LIMIT])
+
+
+def _error_slices(
+    truth: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64], kinds: list[tuple[str, ...]]
+) -> tuple[ErrorSlice, ...]:
+    """By how large the answer is, in quarters of the rows, and by every slice that the table names; `a`, `b`: how far off each version
+    is, row by row."""
+    places: dict[str, Any] = dict(_quarters(truth))
+    for place, others in enumerate(kinds):
+        for name in others:
+            places.setdefault(name, []).append(place)
+    # the largest are kept when there are too many to draw for
+    chosen = sorted(places, key=lambda name: (-len(places[name]), name))[:SLICES_LIMIT]
+    total = sum(len(places[name]) for name in chosen)
+    draws = int(np.clip(_DRAWN_VALUES // 4 // max(1, total), 200, _RESAMPLES))
+    generator = np.random.default_rng(0)
+    found: list[ErrorSlice] = []
+    for name in chosen:
+        one, two = a[places[name]], b[places[name]]
+        n = len(one)
+        means = np.concatenate(
+            [_drawn_means(generator, one, two, count) for count in _chunks(draws, max(1, _AT_A_TIME // n))], axis=1
+        )
+        tested = _bootstrapped("", float(one.mean()), float(two.mean()), means[1] - means[0], is_higher_better=False)
+        (before_low, before_high), (after_low, after_high) = np.quantile(means, [0.025, 0.975], axis=1).T.tolist()
+        found.append(
+            ErrorSlice(
+                name, n, tested.before, before_low, before_high, tested.after, after_low, after_high, tested.low, tested.high,
+                tested.p_value,
+            )
+        )  # fmt: skip
+    corrected = holm([each.p_value for each in found])
+    slices = [replace(each, p_value=chance) for each, chance in zip(found, corrected, strict=True)]
+    return tuple(sorted(slices, key=lambda each: (-each.after, each.name)))
+
+
+def _drawn_means(
+    generator: np.random.Generator, one: NDArray[np.float64], two: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """The means of both over `count` resamples of the same rows."""
+    at = generator.integers(0, len(one), (count, len(one)))
+    return np.stack([one[at].mean(axis=1), two[at].mean(axis=1)])
+
+
+def _chunks(total: int, size: int) -> Iterator[int]:
+    for start in range(0, total, size):
+        yield min(size, total - start)
+
+
+def _quarters(truth: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Rows whose answers are alike in size, with the ends of each quarter; fewer where many answers are the same."""
+    ends = np.unique(np.quantile(truth, [0.25, 0.5, 0.75]))
+    part = np.searchsorted(ends, truth, side="left")
+    for number in range(len(ends) + 1):
+        rows = np.flatnonzero(part == number)
+        if len(rows):
+            low, high = float(truth[rows].min()), float(truth[rows].max())
+            yield (f"answer {low:.4g}" if low == high else f"answer {low:.4g} to {high:.4g}"), rows
 
 
 def _confusion(answers: list[str], before: list[str], after: list[str]) -> tuple[tuple[str, str, int, int], ...]:

@@ -7,10 +7,11 @@ from typing import Any
 from common import strict_json
 from common.errors import Invalid
 
-METRIC_FIELDS = ("value", "low", "high", "n", "dataset", "split", "dataset_version")
-HARDWARE_FIELDS = ("batch_size", "p50_ms", "p99_ms", "throughput_per_s", "memory_bytes", "runtime")
+METRIC_FIELDS = ("value", "low", "high", "n", "dataset", "split", "dataset_version", "source")
+HARDWARE_FIELDS = ("batch_size", "p50_ms", "p99_ms", "throughput_per_s", "memory_bytes", "runtime", "source")
 LIMIT = 200
 _NAME_LIMIT = 120
+_SOURCE_LIMIT = 300
 _BYTES_LIMIT = 256 * 1024
 
 
@@ -47,7 +48,7 @@ def check_hardware(name: str, given: Any) -> dict[str, Any]:
             f"A measurement on hardware has {', '.join(HARDWARE_FIELDS)}.", fields={"values": "unknown fields"}
         )
     values = {key: value for key, value in given.items() if value not in (None, "")}
-    figures = {key: value for key, value in values.items() if key not in {"runtime", "batch_size"}}
+    figures = {key: value for key, value in values.items() if key not in {"runtime", "batch_size", "source"}}
     if not figures:
         raise Invalid(f"Nothing was measured on {name[:80]}: give a latency, a throughput or a memory.")
     for key in {*figures, *(values.keys() & {"batch_size"})}:
@@ -61,7 +62,17 @@ def check_hardware(name: str, given: Any) -> dict[str, Any]:
     runtime = values.get("runtime", "")
     if not isinstance(runtime, str) or len(runtime) > _NAME_LIMIT:
         raise Invalid(f"runtime is a text of at most {_NAME_LIMIT} characters.", fields={"values": "runtime"})
+    check_source(values)
     return values
+
+
+def check_source(values: Mapping[str, Any]) -> None:
+    """`source` says in a line where the figures come from: a report, a run, an address. Raises Invalid."""
+    source = values.get("source", "")
+    if not isinstance(source, str) or len(source) > _SOURCE_LIMIT or not (source or "x").isprintable():
+        raise Invalid(
+            f"The source is one line of at most {_SOURCE_LIMIT} characters.", fields={"source": "not a line of text"}
+        )
 
 
 def check_name(name: str, field: str = "name") -> str:

@@ -320,9 +320,10 @@ def newest_metrics(repos: QuerySet[Repo]) -> dict[UUID, dict[str, Any]]:
     return dict(versions.values_list("repo__uuid", "metrics"))
 
 
-def measurements_of(version: Version) -> list[Measurement]:
-    """What was measured beside the metrics of the release, oldest first."""
-    return list(Measurement.objects.filter(version=version).select_related("created_by").order_by("pk"))
+def measurements_of(version: Version, *, with_withdrawn: bool = False) -> list[Measurement]:
+    """What was measured beside the metrics of the release, oldest first; what was withdrawn as wrong only when asked for."""
+    rows = Measurement.objects.filter(version=version).select_related("created_by", "withdrawal__created_by")
+    return list((rows if with_withdrawn else rows.filter(withdrawal=None)).order_by("pk"))
 
 
 def aliases_of(repo: Repo) -> list[VersionAlias]:

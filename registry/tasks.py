@@ -3,6 +3,7 @@
 from registry.services import (
     comparisons,
     derivations,
+    environments,
     facts,
     garbage,
     previews,
@@ -37,6 +38,11 @@ def rescan() -> None:
 @task("registry.sign_version", queue="cpu", limit_s=300)
 def sign_version(version_id: int) -> None:
     signing.sign_version(version_id)
+
+
+@task("registry.read_environment", queue="cpu", limit_s=180)
+def read_environment(version_id: int) -> None:
+    environments.read_environment(version_id)
 
 
 @task("registry.sign_again", queue="slow")

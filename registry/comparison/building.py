@@ -13,12 +13,14 @@ from registry.comparison.facts import (
     environment_rows,
     file_rows,
     licence_row,
+    package_rows,
     release_rows,
     signature_rows,
     weight_rows,
 )
 from registry.comparison.measures import (
     confusion_rows,
+    error_slice_rows,
     main_metric,
     metric_rows,
     paired_rows,
@@ -78,6 +80,7 @@ def compare(
         Group("metrics", "Metrics", tuple(metric_rows(versions, base, judged))),
         Group("same-rows", same_rows_title(judged), tuple(paired_rows(judged, base))),
         Group("slices", "Slices, the worst first", tuple(slice_rows(judged, base))),
+        Group("error-slices", "Mean absolute error by slice, the worst first", tuple(error_slice_rows(judged, base))),
         Group("confusion", "Taken for something else", tuple(confusion_rows(judged, base))),
         Group("signature", "Inputs and outputs", tuple(signature_rows(sides, base))),
         Group("cost", "Size and speed", tuple(cost_rows(sides, base))),
@@ -85,6 +88,7 @@ def compare(
         Group("offer", "Licence and price", (licence_row(cards, base), *(more(cards) if more else ()))),
         Group("files", "Files", tuple(file_rows(sides, base))),
         Group("environment", "Environment", tuple(environment_rows(versions, base))),
+        Group("packages", "Packages that differ", tuple(package_rows(versions, base))),
         Group("release", "Release", tuple(release_rows(versions, base))),
     ]
     comparison = Comparison(

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 from registry.comparison.shape import Cell, Direction, Judgement, Row, Side, Unit, row_of
 from registry.services.cards import Card
+from registry.services.environments import Environment, environments_of
 from registry.signatures import Compatibility
 from registry.states import RepoKind
 
 if TYPE_CHECKING:
     from registry.models import Version
+
+_PACKAGES_SHOWN = 202
+"""The rows on packages: the lock, the count and the first two hundred that differ."""
 
 
 def signature_rows(sides: Sequence[Side], base: int) -> list[Row]:
@@ -106,6 +110,47 @@ def environment_rows(versions: "Sequence[Version]", base: int) -> list[Row]:
     flat = [_flat(version.environment) for version in versions]
     names = sorted({name for each in flat for name in each})[:100]
     return [_texts(f"environment:{name}", name, [each.get(name, "–") for each in flat], base) for name in names]
+
+
+def package_rows(versions: "Sequence[Version]", base: int) -> list[Row]:
+    """What the environment locks say, where any has one: the file, how many packages, and those that are not the same in all. Of a
+    package that stands in a lock more than once, for several platforms, all versions are said."""
+    environments = environments_of(versions)
+    if not any(each.packages for each in environments):
+        return []
+    rows = [
+        _texts("packages:lock", "environment lock", [_lock(each) for each in environments], base),
+        row_of(
+            "packages:count",
+            "packages",
+            [Cell(len(each.packages) if each.packages else None) for each in environments],
+            base,
+            unit=Unit.COUNT,
+        ),
+    ]
+    said: dict[str, list[list[str]]] = {}
+    for place, each in enumerate(environments):
+        for package in each.packages:
+            said.setdefault(package.name, [[] for _ in environments])[place].append(package.said)
+    readable = [bool(each.packages) for each in environments]
+    for name in sorted(said, key=str.lower):
+        texts = [
+            ", ".join(sorted(set(each))) or ("–" if has else "not known")
+            for each, has in zip(said[name], readable, strict=True)
+        ]
+        if len({text for text, has in zip(texts, readable, strict=True) if has}) > 1:
+            rows.append(_texts(f"packages:{name}", name, texts, base))
+        if len(rows) == _PACKAGES_SHOWN:
+            break
+    return rows
+
+
+def _lock(environment: Environment) -> str:
+    if not environment.path:
+        return "not read yet" if environment.is_pending else "–"
+    if environment.problem:
+        return f"{environment.path}, not readable"
+    return environment.path if environment.is_locked else f"{environment.path}, with ranges"
 
 
 def release_rows(versions: "Sequence[Version]", base: int) -> list[Row]:

@@ -155,6 +155,35 @@ def slice_rows(judged: Sequence[Paired | None], base: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def error_slice_rows(judged: Sequence[Paired | None], base: int) -> list[Row]:
+    """How far off each version is in each slice, with intervals: the mean absolute error, where the largest is first."""
+    named: dict[str, list[Cell]] = {}
+    counts: dict[str, int] = {}
+    for place, each in enumerate(judged):
+        for piece in each.error_slices if each else ():
+            cells = named.setdefault(piece.name, [Cell() for _ in judged])
+            counts[piece.name] = piece.n
+            cells[base] = Cell(piece.before, piece.before_low, piece.before_high, piece.n)
+            judgement = Judgement.NONE
+            if piece.difference:
+                better = Judgement.BETTER if piece.difference < 0 else Judgement.WORSE
+                judgement = better if piece.p_value < SIGNIFICANT else Judgement.UNCLEAR
+            cells[place] = Cell(
+                piece.after, piece.after_low, piece.after_high, piece.n, piece.difference, piece.low, piece.high,
+                p_value=piece.p_value, method="paired bootstrap", judgement=judgement,
+            )  # fmt: skip
+    worst = sorted(
+        named, key=lambda name: (-max(cell.value for cell in named[name] if isinstance(cell.value, float)), name)
+    )
+    return [
+        row_of(
+            f"error-slice:{name}", f"{name} ({counts[name]:,} row{'' if counts[name] == 1 else 's'})", named[name], base,
+            unit=Unit.NUMBER, direction=Direction.LOWER,
+        )
+        for name in worst[:SLICES_SHOWN]
+    ]  # fmt: skip
+
+
 def confusion_rows(judged: Sequence[Paired | None], base: int) -> list[Row]:
     """Pairs of answer and what was said whose count differs from the base's for some version, the largest change first. None is
     called better: no test says how much of a change is chance."""

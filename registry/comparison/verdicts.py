@@ -57,7 +57,7 @@ def _quality(comparison: Comparison, rows: Mapping[str, Row], place: int) -> tup
         test = pair.tests[0]
         chance = corrected([each.tests[0] if each else None for each in comparison.panel])[place] or 0.0
         where = f"on the same {pair.n:,} rows"
-        why = f"{test.method}, {where}: p = {chance:.2g}"
+        why = f"{test.method[:1].upper()}{test.method[1:]}, {where}: p = {chance:.2g}"
         if sum(each is not None for each in comparison.panel) > 1:
             why += ", corrected for the number of versions (Holm)"
         if chance < SIGNIFICANT and test.difference:

@@ -7,8 +7,10 @@ from registry.models.moves import RepoRedirect
 from registry.models.profiles import DatasetComparison, DatasetDerivation, DatasetPicture, DatasetProfile
 from registry.models.releases import (
     AliasMove,
+    EnvironmentLock,
     LatestVersion,
     Measurement,
+    MeasurementWithdrawal,
     SigningKey,
     VersionAlias,
     VersionMark,
@@ -37,10 +39,12 @@ __all__ = [
     "DatasetProfile",
     "Discussion",
     "DiscussionEvent",
+    "EnvironmentLock",
     "GarbageRun",
     "LatestVersion",
     "LostCommit",
     "Measurement",
+    "MeasurementWithdrawal",
     "NamespaceQuota",
     "Quarantine",
     "Repo",

@@ -45,6 +45,33 @@ class Measurement(models.Model):
         return f"{self.kind} {self.name}"
 
 
+class MeasurementWithdrawal(models.Model):
+    """A measurement was wrong: the entry that corrects it, with the reason; append-only. Who is right then measures anew."""
+
+    measurement = models.OneToOneField(Measurement, on_delete=models.PROTECT, related_name="withdrawal")
+    reason = models.TextField()
+    created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"withdrawal of {self.measurement_id}"
+
+
+class EnvironmentLock(models.Model):
+    """What the environment lock of a version's commit says: read in the sandbox, once for each state of the rules."""
+
+    version = models.OneToOneField(Version, on_delete=models.CASCADE, related_name="environment_lock")
+    rules = models.CharField(max_length=40)
+    path = models.CharField(max_length=300, blank=True)
+    """Empty when the commit has none."""
+    content = models.JSONField(default=dict)
+    """`{format, problem, others, notes, is_cut, packages: [{name, version, wanted, ecosystem, has_hash}]}`."""
+    created_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return self.path or "no environment lock"
+
+
 class LatestVersion(models.Model):
     """The newest version of a repository by the order of names, kept with each release and withdrawal, because databases cannot sort
     by it."""
@@ -86,27 +113,33 @@ class AliasMove(models.Model):
 
 
 class SigningKey(models.Model):
-    """A key pair of a namespace. The private half is sealed, and forgotten as soon as the key is retired; the public half stays for
-    good, because signatures made with it do."""
+    """A key pair of a namespace. The private half of a key that this site made is sealed, and forgotten as soon as the key is retired;
+    that of one its owners brought (`is_external`) was never here. The public half stays for good, because signatures made with it do."""
 
     namespace = models.ForeignKey("accounts.Namespace", on_delete=models.PROTECT, related_name="signing_keys")
     algorithm = models.CharField(max_length=16)
-    key_id = models.CharField(max_length=64, unique=True)
+    key_id = models.CharField(max_length=64)
     """SHA-256 (hex) of `public_pem`: what a signature names its key by."""
+    name = models.CharField(max_length=80, blank=True)
+    is_external = models.BooleanField(default=False)
     public_pem = models.TextField()
     sealed_private = models.TextField(blank=True)
+    created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=now)
     retired_at = models.DateTimeField(null=True)
     """It signs nothing any more; what it signed stays good."""
     revoked_at = models.DateTimeField(null=True)
-    """Nothing it signed can be trusted."""
+    """Nothing that comes with a signature of it later is taken; what came before stays good, and says that it was revoked since."""
     revocation_reason = models.TextField(blank=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["namespace", "algorithm"], condition=models.Q(retired_at__isnull=True), name="one_active_key"
-            )
+                fields=["namespace", "algorithm"],
+                condition=models.Q(retired_at__isnull=True, is_external=False),
+                name="one_active_key",
+            ),
+            models.UniqueConstraint(fields=["namespace", "key_id"], name="signing_key_once"),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from registry import version_names
 from registry.models import Measurement, Version
 from registry.queries import Entry, all_files, blobs_of
+from registry.services.environments import Environment
 from registry.states import MeasurementKind, RepoKind
 
 FILES_LIMIT = 1000
@@ -74,9 +75,15 @@ _CONTEXT = {
 """The context of Croissant 1.1, word for word: readers warn of any other."""
 
 
-def cyclonedx_of(version: Version, measurements: list[Measurement], *, site: str) -> dict[str, Any]:
-    """The CycloneDX 1.6 document of a version; `site` is the address of this site. Reads the list of files, no file."""
+def cyclonedx_of(
+    version: Version, measurements: list[Measurement], environment: Environment, *, site: str
+) -> dict[str, Any]:
+    """The CycloneDX 1.6 document of a version; `measurements`: all of them, withdrawn ones too; `environment`: its packages become
+    components; `site` is the address of this site. Reads the list of files, no file."""
     repo = version.repo
+    corrected = sum(hasattr(each, "withdrawal") for each in measurements)
+    revision = 1 + len(measurements) + corrected
+    measurements = [each for each in measurements if not hasattr(each, "withdrawal")]
     full_name = f"{repo.namespace.name}/{repo.name}"
     files, is_whole = _files(version)
     component: dict[str, Any] = {
@@ -120,17 +127,49 @@ def cyclonedx_of(version: Version, measurements: list[Measurement], *, site: str
     }
     if repo.kind == RepoKind.MODEL:
         component["modelCard"] = _model_card(version, measurements)
-    return {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{version.uuid}",
-        "version": 1 + len(measurements),
-        "metadata": {
-            "timestamp": version.created_at.isoformat(),
-            "tools": {"components": [{"type": "application", "name": "Mercato"}]},
-            "component": _without_none(component),
-        },
-    }
+    packages = _packages(environment)
+    return _without_none(
+        {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "serialNumber": f"urn:uuid:{version.uuid}",
+            "version": revision,
+            "metadata": {
+                "timestamp": version.created_at.isoformat(),
+                "tools": {"components": [{"type": "application", "name": "Mercato"}]},
+                "component": _without_none(component),
+            },
+            "components": packages or None,
+            "dependencies": [{"ref": component["bom-ref"], "dependsOn": [each["bom-ref"] for each in packages]}]
+            if packages
+            else None,
+        }
+    )
+
+
+def _packages(environment: Environment) -> list[dict[str, Any]]:
+    """The packages of the environment lock as libraries. What has no exact version has none here either, and says what was asked for."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in environment.packages:
+        purl = f"{each.purl}{f'@{quote(each.version)}' if each.version else ''}" if each.purl else None
+        ref = purl or f"package:{each.name}@{each.version}"
+        found.setdefault(
+            ref,
+            _without_none(
+                {
+                    "type": "library",
+                    "bom-ref": ref,
+                    "name": each.name,
+                    "version": each.version or None,
+                    "purl": purl,
+                    "properties": [
+                        {"name": "mercato:source", "value": environment.path},
+                        *([] if each.version else [{"name": "mercato:wanted", "value": each.wanted or "any version"}]),
+                    ],
+                }
+            ),
+        )
+    return list(found.values())
 
 
 def croissant_of(version: Version, *, site: str) -> dict[str, Any]:

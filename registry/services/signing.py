@@ -2,18 +2,21 @@
 
 What is signed is the list of files as an in-toto statement with the predicate of OpenSSF model signing v1.0, in a DSSE envelope, in a
 Sigstore bundle (https://github.com/sigstore/model-transparency). Each version gets two such bundles over the same statement: one of
-the namespace's Ed25519 key, and one of its P-256 key, because the `model_signing` program takes NIST curves only."""
+the namespace's Ed25519 key, and one of its P-256 key, because the `model_signing` program takes NIST curves only. Owners can bring
+the public half of keys that they hold themselves, and hand in what they signed with them (`services.own_keys`)."""
 
 import base64
 import hashlib
 import json
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from django.db import IntegrityError, transaction
+from django.db.models import Count, F
 
 from accounts import actors
 from accounts.actors import Actor
@@ -34,9 +37,19 @@ IGNORED = (".cache/huggingface", ".git", ".gitattributes", ".github", ".gitignor
 """Not signed: what the verifying program passes over by itself, and what downloading clients add."""
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-_PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 _BATCH = 500
 REASON_LIMIT = 500
+_CHECKED_FILES = 2000
+"""Signatures of versions of up to so many files are checked again whenever they are shown."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A signature and whether it is good; None when it was only checked as it came, because the version has very many files."""
+
+    row: VersionSignature
+    is_good: bool | None
 
 
 def sign_version(version_id: int) -> list[VersionSignature]:
@@ -96,7 +109,7 @@ def statement_of(version: Version) -> bytes:
         "subject": [
             {"name": f"{version.repo.namespace.name}/{version.repo.name}@{version.name}", "digest": {"sha256": root}}
         ],
-        "predicateType": _PREDICATE_TYPE,
+        "predicateType": PREDICATE_TYPE,
         "predicate": {
             "serialization": {
                 "method": "files",
@@ -127,18 +140,7 @@ def bundle_of(row: VersionSignature) -> dict[str, Any]:
 
 def is_good(row: VersionSignature) -> bool:
     """Whether the stored signature is one of the stored statement, by the public key."""
-    public = serialization.load_pem_public_key(row.key.public_pem.encode())
-    message = pae(zlib.decompress(bytes(row.statement)))
-    try:
-        if isinstance(public, ed25519.Ed25519PublicKey):
-            public.verify(bytes(row.signature), message)
-        elif isinstance(public, ec.EllipticCurvePublicKey):
-            public.verify(bytes(row.signature), message, ec.ECDSA(hashes.SHA256()))
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
+    return fits(row.key.public_pem, bytes(row.signature), pae(zlib.decompress(bytes(row.statement))))
 
 
 def pae(payload: bytes) -> bytes:
@@ -147,11 +149,12 @@ def pae(payload: bytes) -> bytes:
 
 
 def rotate_keys(actor: Actor, namespace_name: str) -> list[SigningKey]:
-    """Retire the namespace's keys, forget their private halves, and make new ones; what was signed stays good. Needs the right to
-    manage the namespace. Each call makes new keys."""
+    """Retire the keys that this site holds for the namespace, forget their private halves, and make new ones; what was signed stays
+    good. Keys that its owners hold are left alone. Needs the right to manage the namespace. Each call makes new keys."""
     namespace = require_namespace(actor, namespace_name, Action.NAMESPACE_MANAGE)
     with transaction.atomic():
-        retired = list(SigningKey.objects.select_for_update().filter(namespace=namespace, retired_at__isnull=True))
+        mine = SigningKey.objects.select_for_update().filter(namespace=namespace, retired_at__isnull=True)
+        retired = list(mine.filter(is_external=False))
         _retire([key.pk for key in retired])
         keys = [_new_key(namespace.pk, algorithm) for algorithm in KeyAlgorithm]
         audit.record(
@@ -166,9 +169,19 @@ def rotate_keys(actor: Actor, namespace_name: str) -> list[SigningKey]:
     return keys
 
 
+def signatures_of(version: Version) -> list[Checked]:
+    """All signatures of a version, newest first, those of revoked keys too; checked again unless the version has very many files."""
+    rows = VersionSignature.objects.filter(version=version).select_related("key__created_by").order_by("-pk")
+    if version.commit.tree.file_count > _CHECKED_FILES:
+        return [Checked(row, None) for row in rows.defer("statement", "signature")]
+    return [Checked(row, is_good(row)) for row in rows]
+
+
 def revoke_key(actor: Actor, namespace_name: str, key_id: str, *, reason: str) -> SigningKey:
-    """Declare that nothing the key has signed can be trusted, and have those versions signed anew, with other keys. Needs the right to
-    manage the namespace. A second call changes nothing. Raises NotFound, Invalid without a reason."""
+    """End the trust in a key: nothing that is signed with it is taken any more. What it signed before stays good, because this site
+    keeps when each signature came, and says that the key was revoked since; versions signed by a key that this site held are signed
+    anew, with another. Needs the right to manage the namespace. A second call changes nothing. Raises NotFound, Invalid without a
+    reason."""
     namespace = require_namespace(actor, namespace_name, Action.NAMESPACE_MANAGE)
     reason = reason.strip().replace("\x00", "")
     if not 0 < len(reason) <= REASON_LIMIT:
@@ -190,7 +203,8 @@ def revoke_key(actor: Actor, namespace_name: str, key_id: str, *, reason: str) -
                 key=key.key_id,
                 reason=reason,
             )
-            enqueue("registry.sign_again", key.pk, key=f"sign-again:{key.pk}")
+            if not key.is_external:
+                enqueue("registry.sign_again", key.pk, key=f"sign-again:{key.pk}")
     key.refresh_from_db()
     return key
 
@@ -205,9 +219,11 @@ def sign_again(key_pk: int) -> int:
 
 
 def keys_of(actor: Actor, namespace_name: str) -> list[SigningKey]:
-    """All keys of a namespace, newest first, also those of old: public, as names are. Raises NotFound."""
+    """All keys of a namespace, newest first, also those of old, with `version_count`, how many versions each has signed: public, as
+    names are. Raises NotFound."""
     namespace = require_namespace(actor, namespace_name)
-    return list(SigningKey.objects.filter(namespace=namespace).order_by("-pk"))
+    keys = SigningKey.objects.filter(namespace=namespace).select_related("created_by")
+    return list(keys.annotate(version_count=Count("signatures")).order_by("-pk"))
 
 
 def key_of(actor: Actor, namespace_name: str, key_id: str) -> SigningKey:
@@ -219,22 +235,41 @@ def key_of(actor: Actor, namespace_name: str, key_id: str) -> SigningKey:
     return key
 
 
-def signature_of(version: Version, algorithm: str) -> VersionSignature:
-    """The newest signature of this kind whose key is not revoked. Raises NotFound while there is none, Invalid."""
+def signature_of(version: Version, algorithm: str, key_id: str = "") -> VersionSignature:
+    """The newest signature of this kind, one whose key is not revoked before all others; with a `key_id`, the one of that key. Raises
+    NotFound while there is none, Invalid."""
     if algorithm not in set(KeyAlgorithm):
         raise Invalid("There is no such algorithm.", fields={"algorithm": f"one of {', '.join(KeyAlgorithm)}"})
-    rows = VersionSignature.objects.filter(version=version, key__algorithm=algorithm, key__revoked_at__isnull=True)
-    row = rows.select_related("key").order_by("-pk").first()
+    rows = VersionSignature.objects.filter(version=version)
+    rows = rows.filter(key__key_id=key_id) if key_id else rows.filter(key__algorithm=algorithm)
+    row = rows.select_related("key").order_by(F("key__revoked_at").desc(nulls_first=True), "-pk").first()
     if row is None:
         raise NotFound(
-            f"Version {version.name} is not signed with {algorithm}: a release is signed within a minute, unless it has more than "
-            f"{FILES_LIMIT} files."
+            f"Version {version.name} is not signed with {'this key' if key_id else algorithm}: a release is signed within a minute, "
+            f"unless it has more than {FILES_LIMIT} files."
         )
     return row
 
 
+def fits(pem: str, signature: bytes, message: bytes) -> bool:
+    """Whether this is the public key's signature of the message."""
+    public = serialization.load_pem_public_key(pem.encode())
+    try:
+        if isinstance(public, ed25519.Ed25519PublicKey):
+            public.verify(signature, message)
+        elif isinstance(public, ec.EllipticCurvePublicKey):
+            public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
 def _active_key(namespace_id: int, algorithm: KeyAlgorithm) -> SigningKey:
-    active = SigningKey.objects.filter(namespace_id=namespace_id, algorithm=algorithm, retired_at__isnull=True)
+    active = SigningKey.objects.filter(
+        namespace_id=namespace_id, algorithm=algorithm, retired_at__isnull=True, is_external=False
+    )
     found = active.first()
     if found is not None:
         return found

@@ -26,7 +26,7 @@ from registry.services.quarantine import require_free
 from registry.services.sandboxes import copied, sandbox
 from work.door import enqueue
 
-RULES = "1"
+RULES = "2"
 """Raised when studies are made differently; older ones are not found any more."""
 KEEP = timedelta(days=90)
 PATIENCE = timedelta(minutes=15)

@@ -47,7 +47,7 @@ def publish_version(
     """Release the commit at `revision` under `name`, for good. Needs the right to write. Licence, intended use and, of a dataset, the
     tables are taken from the card and the documents of the commit where they are not given. Writes the version, a tag of its
     name, the lineage node (and an edge from the version before), what was measured on `hardware` (`{name, values}`), audit; asks
-    for a scan and for signatures. With a `key`, a second call returns what the first made. Raises Invalid, RevisionNotFound,
+    for a scan, for signatures and for its environment lock to be read. With a `key`, a second call returns what the first made. Raises Invalid, RevisionNotFound,
     Conflict when the name is taken, also in another spelling."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
     if key is not None and (known := Version.objects.filter(key=key, repo=repo).select_related("commit").first()):
@@ -120,6 +120,7 @@ def publish_version(
             Repo.objects.filter(pk=repo.pk).update(updated_at=now())
             enqueue("registry.scan_version", version.pk, key=f"scan-version:{version.pk}")
             enqueue("registry.sign_version", version.pk, key=f"sign-version:{version.pk}")
+            enqueue("registry.read_environment", version.pk, key=f"read-environment:{version.pk}")
             if repo.kind == RepoKind.DATASET:
                 enqueue("registry.profile_dataset", commit.pk, key=f"profile-dataset:{commit.pk}")
     except IntegrityError as error:

@@ -41,7 +41,7 @@ def test_a_publisher_looks_after_versions(visitor, live_site):
     wide.page.get_by_label("Stop using it by").fill("2027-03-01")
     wide.press("Deprecate")
     wide.press("Remove the alias champion")
-    wide.page.locator('main [name="reason"]').fill("It leaks a name.")
+    wide.page.locator('aside [name="reason"]').fill("It leaks a name.")
     wide.press("Withdraw it")
     assert wide.page.get_by_text("stop using it by 1 March 2027").is_visible()
     wide.go("/vera/net/versions")

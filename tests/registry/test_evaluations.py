@@ -104,6 +104,36 @@ def test_numbers_are_judged_by_how_far_off_they_are(publish):
     assert (root.name, root.is_better, found.n, found.slices) == ("RMSE", True, 60, ())
 
 
+def test_errors_are_told_by_slice_with_intervals_the_worst_first(publish):
+    def sliced(said):
+        lines = numbers(said).splitlines()
+        return "\n".join(
+            [lines[0] + ",slice:region", *(f"{line},{'ns'[row % 2]}" for row, line in enumerate(lines[1:]))]
+        )
+
+    rows = {str(row): float(row) for row in range(80)}
+    before = {row: (value, value + 4 + int(row) % 3) for row, value in rows.items()}
+    after = {row: (value, value + (6 if int(row) % 2 else 1) + int(row) % 3) for row, value in rows.items()}
+    found = evaluations.paired(publish("v1", sliced(before)), publish("v2", sliced(after)))
+    by_name = {each.name: each for each in found.error_slices}
+    assert [each.after for each in found.error_slices] == sorted(
+        (each.after for each in found.error_slices), reverse=True
+    )
+    south, north = by_name["region s"], by_name["region n"]
+    assert found.error_slices[0] == south
+    assert (south.n, south.after, south.before) == (40, pytest.approx(7, abs=0.1), pytest.approx(5, abs=0.1))
+    assert south.after_low < south.after < south.after_high
+    # each row is off by the same, so the paired difference has no spread
+    assert (south.low, south.high) == (pytest.approx(2), pytest.approx(2))
+    assert south.p_value < 0.05 > north.p_value
+    assert north.difference < 0 < south.difference
+    quarters = [each for each in by_name.values() if each.name.startswith("answer")]
+    assert (len(quarters), sum(each.n for each in quarters), "answer 0 to 19" in by_name) == (4, 80, True)
+    assert evaluations.Paired.from_json(asdict(found)) == found
+    same = evaluations.paired(publish("v3", numbers(before)), publish("v4", numbers(before)))
+    assert {(each.difference, each.p_value) for each in same.error_slices} == {(0.0, 1.0)}
+
+
 def test_several_versions_are_judged_on_one_set_of_rows(publish):
     all_rows = {str(row): ("cat", "cat") for row in range(10)}
     versions = [

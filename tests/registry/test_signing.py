@@ -8,15 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.db import IntegrityError, transaction
 from model_signing import verifying
 from model_signing._signing import sign_sigstore_pb
 
+from common.errors import Invalid
 from common.sealed import seal
 from registry.models import SigningKey, VersionSignature
 from registry.queries import all_files, blob_of
-from registry.services import signing, storage
+from registry.services import own_keys, signing, storage
 from registry.services.versions import publish_version
 from tests.factories.accounts import actor_of, make_user
 from tests.factories.registry import add, commit, make_repo
@@ -170,3 +173,90 @@ def test_a_version_of_too_many_files_stays_unsigned(version, monkeypatch) -> Non
     monkeypatch.setattr(signing, "FILES_LIMIT", 3)
     signing.rotate_keys(actor_of(version.created_by), "alice")
     assert signing.sign_version(version.pk) == []
+
+
+SIGN = SCRIPT.with_name("sign_version.py")
+
+
+def own_key(tmp_path: Path, kind: str) -> tuple[Path, str]:
+    private = ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(ec.SECP256R1())
+    path = tmp_path / f"{kind}.key"
+    path.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return path, public.decode()
+
+
+def test_owners_sign_offline_with_keys_of_their_own(version, snapshot, tmp_path) -> None:
+    alice, signature = actor_of(version.created_by), tmp_path / "own.sig"
+    ours = [sys.executable, str(SIGN), str(snapshot), str(tmp_path / "ed25519.key"), str(signature)]
+    theirs = [sys.executable, "-m", "model_signing", "sign", "key", str(snapshot), "--signature", str(signature)]
+    theirs += ["--private_key", str(tmp_path / "ecdsa-p256.key"), "--ignore-paths", str(snapshot / ".cache")]
+    for kind, command in (("ed25519", ours), ("ecdsa-p256", theirs)):
+        private, public = own_key(tmp_path, kind)
+        with pytest.raises(Invalid, match="private key"):
+            own_keys.add_key(alice, "alice", name="safe", public_key=private.read_text())
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+        bundle = signature.read_bytes()
+        with pytest.raises(Invalid, match="add its public half"):
+            own_keys.add_signature(alice, version, bundle)
+        key = own_keys.add_key(alice, "alice", name="safe", public_key=public)
+        assert (key.algorithm, key.sealed_private) == (kind, "")
+        row = own_keys.add_signature(alice, version, bundle)
+        assert own_keys.add_signature(alice, version, bundle.decode()) == row
+        # what strangers get is what was handed in, and checks out
+        (tmp_path / "given.sig").write_text(json.dumps(signing.bundle_of(row)))
+        (tmp_path / "key.pem").write_text(key.public_pem)
+        assert by_script((kind, tmp_path / "given.sig", tmp_path / "key.pem"), snapshot)[0] == 0
+        signing.revoke_key(alice, "alice", key.key_id, reason="Lost.")
+        assert [each.is_good for each in signing.signatures_of(version)] == [True] * (3 + (kind == "ecdsa-p256"))
+        assert signing.signature_of(version, kind).key.revoked_at is None
+        assert signing.signature_of(version, kind, key.key_id) == row
+    # rotating leaves keys alone that are not here, and revoked keys sign nothing more
+    later = publish_version(alice, version.repo, "main", name="1.0.1")
+    with pytest.raises(Invalid, match="it was revoked"):
+        own_keys.add_signature(alice, later, bundle)
+
+
+def test_signatures_of_other_files_are_refused_with_what_differs(version, snapshot, tmp_path) -> None:
+    alice = actor_of(version.created_by)
+    private, public = own_key(tmp_path, "ed25519")
+    own_keys.add_key(alice, "alice", name="safe", public_key=public)
+
+    def signed() -> dict:
+        command = [sys.executable, str(SIGN), str(snapshot), str(private), str(tmp_path / "own.sig")]
+        subprocess.run(command, capture_output=True, check=True)
+        return json.loads((tmp_path / "own.sig").read_text())
+
+    honest = signed()
+    (snapshot / "README.md").write_text("# Other")
+    (snapshot / "src" / "extra.py").write_text("x")
+    with pytest.raises(Invalid, match=r"README.md has other bytes; src/extra.py is not a file of this version"):
+        own_keys.add_signature(alice, version, json.dumps(signed()))
+    changed = json.loads(json.dumps(honest))
+    changed["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(b"\0" * 64).decode()
+    with pytest.raises(Invalid, match="not made with a key of this namespace"):
+        own_keys.add_signature(alice, version, json.dumps(changed))
+    for nonsense in (
+        "",
+        "[]",
+        "{}",
+        '{"dsseEnvelope": {"payload": 1}}',
+        json.dumps(honest | {"verificationMaterial": []}),
+    ):
+        with pytest.raises(Invalid, match="no signature of OpenSSF model signing"):
+            own_keys.add_signature(alice, version, nonsense)
+    assert VersionSignature.objects.filter(key__is_external=True).count() == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ssh-ed25519 AAAA", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "é"]
+)
+def test_what_is_no_public_key_is_no_signing_key(version, text) -> None:
+    with pytest.raises(Invalid, match="PEM"):
+        own_keys.add_key(actor_of(version.created_by), "alice", name="safe", public_key=text)

@@ -1,10 +1,16 @@
 """The pages of versions: what they say, and what can be done on them."""
 
-import pytest
+import base64
+import json
 
-from registry.models import VersionAlias, VersionMark
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from registry.models import Measurement, SigningKey, VersionAlias, VersionMark
 from registry.queries import latest_version, version_named
-from registry.services import measurements, signing
+from registry.services import environments, measurements, signing
 
 pytestmark = pytest.mark.django_db
 
@@ -84,3 +90,71 @@ def test_a_name_that_is_none_is_answered_with_one_that_would_do(world, browser) 
     browser.force_login(world.shop.user)
     answer = browser.post("/datasets/shop/wine/versions", {"revision": "main", "name": "final 3"})
     assert (answer.status_code, "3.0.0" in answer.content.decode()) == (400, True)
+
+
+def test_what_is_measured_later_is_added_and_withdrawn_on_the_page(world, browser) -> None:
+    browser.force_login(world.shop.user)
+    empty = text_of(browser, PAGE)
+    assert "Being looked for" in empty
+    half = {"metric": "f1", "value": "0.9", "low": "0.8"}
+    refused = browser.post(f"{PAGE}/metrics", half)
+    assert (refused.status_code, "needs both ends" in refused.content.decode()) == (400, True)
+    nothing = browser.post(f"{PAGE}/hardware", {"hardware": "a laptop"})
+    assert (nothing.status_code, "Nothing was measured on a laptop" in nothing.content.decode()) == (400, True)
+    assert not Measurement.objects.exists()
+    whole = half | {"high": "0.95", "n": "120", "dataset": "shop/wine@1.0", "split": "test", "source": "report <12>"}
+    assert browser.post(f"{PAGE}/metrics", whole).url == f"{PAGE}#measured"
+    given = {"hardware": "a laptop", "batch_size": "8", "p50_ms": "3", "memory_mb": "12.5", "runtime": "onnxruntime"}
+    assert browser.post(f"{PAGE}/hardware", given).url == f"{PAGE}#measured"
+    page = text_of(browser, PAGE)
+    for sentence in ("report &lt;12&gt;", "shop/wine@1.0, test", "12.5 MB", "onnxruntime", "3 ms"):
+        assert sentence in page
+    metric = Measurement.objects.get(kind="metric")
+    assert metric.values["dataset_version"] == str(version_named(world.dataset, "1.0").uuid)
+    where = f"{PAGE}/measurements/{metric.uuid}/withdrawal"
+    assert browser.post(where, {"reason": ""}).status_code == 400
+    assert browser.post(where, {"reason": "Wrong rows."}).url == f"{PAGE}#measured"
+    page = text_of(browser, PAGE)
+    assert "1 withdrawn entry" in page
+    assert "Wrong rows." in page
+    assert b"f1" not in b"".join(browser.get(f"{PAGE}/metrics.csv").streaming_content)
+    environments.read_environment(version_named(world.dataset, "1.1").pk)
+    assert "pip freeze" in text_of(browser, PAGE)
+    browser.logout()
+    assert "No environment lock" in text_of(browser, f"{PAGE}/environment")
+    assert "Add a metric" not in text_of(browser, PAGE)
+
+
+def test_keys_are_kept_on_a_page_of_their_own_and_signatures_handed_in(world, browser) -> None:
+    browser.force_login(world.shop.user)
+    version = version_named(world.dataset, "1.1")
+    private = ed25519.Ed25519PrivateKey.generate()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    pem = private.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+    own, keys = "/account/keys", "/organizations/shop/keys"
+    assert "No key yet" in text_of(browser, own)
+    assert browser.post(keys, {"name": "safe", "public_key": pem}).url == keys
+    again = browser.post(keys, {"name": "safe", "public_key": pem})
+    assert (again.status_code, "has this key already" in again.content.decode()) == (400, True)
+    statement = signing.statement_of(version)
+    envelope = {
+        "payload": base64.b64encode(statement).decode(),
+        "payloadType": signing.PAYLOAD_TYPE,
+        "signatures": [{"sig": base64.b64encode(private.sign(signing.pae(statement))).decode()}],
+    }
+    bundle = json.dumps({"verificationMaterial": {"publicKey": {}}, "dsseEnvelope": envelope}).encode()
+    refused = browser.post(f"{PAGE}/signatures", {"bundle": SimpleUploadedFile("version.sig", b"{}")})
+    assert (refused.status_code, "no signature of OpenSSF" in refused.content.decode()) == (400, True)
+    taken = browser.post(f"{PAGE}/signatures", {"bundle": SimpleUploadedFile("version.sig", bundle)})
+    assert taken.url == f"{PAGE}#signatures"
+    key = SigningKey.objects.get(is_external=True)
+    page = text_of(browser, PAGE)
+    assert f"signature?key={key.key_id}" in page
+    assert ">good</span>" in page
+    assert '1<span class="soft"> version</span>' in text_of(browser, keys)
+    assert browser.post(f"{keys}/{key.key_id}/revocation", {"reason": ""}).status_code == 400
+    assert browser.post(f"{keys}/{key.key_id}/revocation", {"reason": "Lost <it>."}).url == keys
+    assert "Lost &lt;it&gt;." in text_of(browser, keys)
+    assert "after this signature: Lost &lt;it&gt;." in text_of(browser, PAGE)
+    assert browser.post(f"{keys}/rotation").url == keys
+    assert SigningKey.objects.filter(is_external=False).count() == 2

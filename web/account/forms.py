@@ -71,3 +71,19 @@ class InvitationForm(forms.Form):
 
 class TeamForm(forms.Form):
     name = forms.CharField(max_length=96, label="New team")
+
+
+class KeyForm(forms.Form):
+    name = forms.CharField(max_length=80, label="Name", help_text="What it lies on: build server, token in the safe.")
+    public_key = forms.CharField(
+        max_length=4000,
+        label="Public key",
+        widget=forms.Textarea(
+            attrs={"rows": 5, "spellcheck": "false", "placeholder": "-----BEGIN PUBLIC KEY-----", "class": "mono"}
+        ),
+        help_text="PEM, Ed25519 or ECDSA P-256. Never the private one.",
+    )
+
+
+class RevocationForm(forms.Form):
+    reason = forms.CharField(max_length=500, label="Why", help_text="Everybody can read it.")

@@ -145,6 +145,7 @@ class OrganizationHead:
             places.append(("Wallet", with_query("/wallet", owner=namespace.name), "wallet"))
         if can_manage:
             places.append(("Storage", with_query("/storage", owner=namespace.name), "database"))
+            places.append(("Signing keys", f"{url}/keys", "key-round"))
             places.append(("Settings", f"{url}/settings", "settings"))
         return cls(
             namespace.name,

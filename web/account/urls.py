@@ -1,6 +1,6 @@
 from django.urls import path
 
-from web.account import devices, views
+from web.account import devices, keys, views
 
 _ORGANIZATION = "organizations/<str:name>"
 
@@ -8,6 +8,9 @@ urlpatterns = [
     path("account", views.account, name="account"),
     path("account/tokens", views.access_tokens, name="tokens"),
     path("account/tokens/<uuid:uuid>/revocation", views.token_revocation, name="token-revocation"),
+    path("account/keys", keys.keys, name="keys"),
+    path("account/keys/rotation", keys.rotation, name="key-rotation"),
+    path("account/keys/<str:key_id>/revocation", keys.revocation, name="key-revocation"),
     path("account/devices", devices.device, name="devices"),
     path("notices", views.notice_list, name="notices"),
     path("notices/reading", views.notice_reading, name="notice-reading"),
@@ -27,6 +30,9 @@ urlpatterns = [
         name="team-member-removal",
     ),
     path(f"{_ORGANIZATION}/teams/<str:team_name>/deletion", views.team_deletion, name="team-deletion"),
+    path(f"{_ORGANIZATION}/keys", keys.keys, name="organization-keys"),
+    path(f"{_ORGANIZATION}/keys/rotation", keys.rotation, name="organization-key-rotation"),
+    path(f"{_ORGANIZATION}/keys/<str:key_id>/revocation", keys.revocation, name="organization-key-revocation"),
     path(f"{_ORGANIZATION}/settings", views.organization_settings, name="organization-settings"),
     path("invitations/<str:secret>", views.invitation, name="invitation"),
 ]

@@ -10,6 +10,7 @@ from web.templatetags.ui import number
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 28, 12, 34
 WIDE = 760
+_FEW = 6
 _LABELS = 9
 
 
@@ -95,8 +96,10 @@ def scatter(
 def trend(key: str, title: str, y_label: str, points: Sequence[Point]) -> Drawing:
     """Values in order, joined; each stands for a version, so the x axis has names and no numbers."""
     place_y, y_ticks = _values(points)
-    step = (WIDE - LEFT - RIGHT - 24) / max(1, len(points) - 1)
-    start = LEFT + 12 if len(points) > 1 else (LEFT + WIDE) / 2
+    # a few fit on a phone without scrolling
+    width = WIDE if len(points) > _FEW else WIDTH
+    step = (width - LEFT - RIGHT - 24) / max(1, len(points) - 1)
+    start = LEFT + 12 if len(points) > 1 else (LEFT + width) / 2
     every = math.ceil(len(points) / _LABELS)
     marks, ticks = [], []
     for place, point in enumerate(points):
@@ -106,7 +109,7 @@ def trend(key: str, title: str, y_label: str, points: Sequence[Point]) -> Drawin
             ticks.append(Tick(x, point.name if len(point.name) <= 12 else f"{point.name[:11]}…"))
     line = " ".join(f"{mark.x},{mark.y}" for mark in marks)
     return Drawing(
-        key, title, "version", y_label, WIDE, HEIGHT, LEFT, HEIGHT - BOTTOM, WIDE - RIGHT, ticks, y_ticks, marks, line
+        key, title, "version", y_label, width, HEIGHT, LEFT, HEIGHT - BOTTOM, width - RIGHT, ticks, y_ticks, marks, line
     )
 
 

@@ -117,6 +117,65 @@ class YankForm(forms.Form):
     reason = forms.CharField(max_length=2000, label="Why", widget=forms.Textarea(attrs={"rows": 2}))
 
 
+class MetricForm(forms.Form):
+    metric = forms.CharField(max_length=120, label="Metric", help_text="For example accuracy, f1 or rmse.")
+    value = forms.FloatField(label="Value", widget=forms.NumberInput(attrs={"step": "any"}))
+    low = forms.FloatField(
+        required=False, label="Interval from", widget=forms.NumberInput(attrs={"step": "any"}), help_text="95 %."
+    )
+    high = forms.FloatField(required=False, label="Interval to", widget=forms.NumberInput(attrs={"step": "any"}))
+    n = forms.IntegerField(required=False, min_value=0, label="Samples", help_text="How many it was measured on.")
+    dataset = forms.CharField(
+        max_length=300,
+        required=False,
+        label="Evaluation data",
+        help_text="owner/name@version of a dataset here, or what it is called elsewhere.",
+    )
+    split = forms.CharField(max_length=300, required=False, label="Split", help_text="For example test.")
+    source = forms.CharField(
+        max_length=300,
+        required=False,
+        label="Source",
+        help_text="A report, a run or an address that others can look at.",
+    )
+
+
+class HardwareForm(forms.Form):
+    hardware = forms.CharField(
+        max_length=120, label="Device", help_text="For example one NVIDIA L4, or 2 cores of AMD EPYC."
+    )
+    batch_size = forms.IntegerField(required=False, min_value=0, label="Batch")
+    p50_ms = forms.FloatField(
+        required=False, label="Median latency, ms", widget=forms.NumberInput(attrs={"step": "any"})
+    )
+    p99_ms = forms.FloatField(
+        required=False, label="99th percentile, ms", widget=forms.NumberInput(attrs={"step": "any"})
+    )
+    throughput_per_s = forms.FloatField(
+        required=False, label="Throughput, rows a second", widget=forms.NumberInput(attrs={"step": "any"})
+    )
+    memory_mb = forms.FloatField(
+        required=False, min_value=0, max_value=1e9, label="Memory, MB", widget=forms.NumberInput(attrs={"step": "any"})
+    )
+    runtime = forms.CharField(
+        max_length=120, required=False, label="Runtime", help_text="For example onnxruntime 1.32, one thread."
+    )
+    source = forms.CharField(
+        max_length=300,
+        required=False,
+        label="Source",
+        help_text="A report, a run or an address that others can look at.",
+    )
+
+
+class CorrectionForm(forms.Form):
+    reason = forms.CharField(max_length=500, label="What is wrong with it")
+
+
+class SignatureForm(forms.Form):
+    bundle = forms.FileField(label="Signature", help_text="The file version.sig that the program has written.")
+
+
 class ManyFiles(forms.FileField):
     """One file or several, in the order they were chosen."""
 

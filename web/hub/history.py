@@ -20,11 +20,12 @@ DRAWN = 60
 
 @dataclass(frozen=True)
 class Trend:
-    """`names`: the metrics to choose from. `drawing` is None while fewer than two versions have the metric."""
+    """`names`: the metrics to choose from. `points`: what is drawn, the newest first, for the table beside it."""
 
     names: list[str]
     chosen: str
     drawing: Drawing | None
+    points: list[Point]
     csv_href: str
     note: str
 
@@ -52,7 +53,8 @@ class Trend:
         if len(points) > DRAWN:
             note += f", the newest {DRAWN} of {len(points)}"
         drawing = trend("trend", f"{label.capitalize()} of each version", label, points[-DRAWN:])
-        return cls(names, chosen, drawing, with_query(repo_url(repo, "metrics.csv"), metric=chosen), note)
+        shown = points[: -DRAWN - 1 : -1]
+        return cls(names, chosen, drawing, shown, with_query(repo_url(repo, "metrics.csv"), metric=chosen), note)
 
 
 def history_rows(repo: "Repo", metric: str) -> Iterator[list[str | float | int | datetime | None]]:

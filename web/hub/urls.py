@@ -39,6 +39,16 @@ def _of_repository(prefix: str, kind: str) -> list[URLPattern]:
             values,
             name=f"{kind}-version-csv",
         ),
+        path(f"{version}/environment", version_views.environment, values, name=f"{kind}-version-environment"),
+        path(
+            f"{version}/environment.csv", version_views.environment_csv, values, name=f"{kind}-version-environment-csv"
+        ),
+        path(
+            f"{version}/measurements/<uuid:uuid>/withdrawal",
+            version_views.correction,
+            values,
+            name=f"{kind}-version-correction",
+        ),
         *(
             path(f"{version}/{deed}", view, values, name=f"{kind}-version-{deed.replace('/', '-')}")
             for deed, view in version_views.DEEDS.items()

@@ -2,27 +2,41 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.actors import Actor
 from accounts.permissions import Action
+from common.errors import Invalid
 from registry import queries
 from registry.policies import require_repo
-from registry.services import standing
+from registry.services import environments, measurements, own_keys, standing
 from registry.services.versions import publish_version
 from registry.standing import standing_of
 from web.exports import csv_response
 from web.forms import submit
-from web.hub.forms import AliasForm, DeprecationForm, VersionForm, YankForm
-from web.hub.versions import VersionPage, VersionsPage, metrics_of
+from web.hub.environments import EnvironmentPage
+from web.hub.forms import (
+    AliasForm,
+    CorrectionForm,
+    DeprecationForm,
+    HardwareForm,
+    MetricForm,
+    SignatureForm,
+    VersionForm,
+    YankForm,
+)
+from web.hub.versions import VersionForms, VersionPage, VersionsPage, metrics_of
 from web.links import repo_url, version_url
 from web.render import Request, form_status, render
 
 if TYPE_CHECKING:
-    from registry.models import Repo, Version
+    from registry.models import Measurement, Repo, Version, VersionSignature
 
 
 @require_http_methods(["GET", "POST"])
@@ -53,10 +67,30 @@ def version_csv(request: Request, kind: str, namespace: str, name: str, version_
     repo = require_repo(request.actor, kind, namespace, name, Action.REPO_DISCOVER)
     version = queries.version_named(repo, version_name)
     metrics = metrics_of(version, queries.measurements_of(version))
-    rows = ([each.name, each.value, each.low, each.high, each.n, each.source] for each in metrics)
-    return csv_response(
-        f"metrics-{repo.name}-{version_name}", ["metric", "value", "low", "high", "samples", "on"], rows
+    rows = (
+        [each.name, each.value, each.low, each.high, each.n, each.source, each.origin, each.author, each.added_at]
+        for each in metrics
     )
+    header = ["metric", "value", "low", "high", "samples", "on", "source", "added by", "added at"]
+    return csv_response(f"metrics-{repo.name}-{version_name}", header, rows)
+
+
+@require_GET
+def environment(request: Request, kind: str, namespace: str, name: str, version_name: str) -> HttpResponse:
+    """The packages of the environment lock."""
+    repo = require_repo(request.actor, kind, namespace, name, Action.REPO_DISCOVER)
+    version = queries.version_named(repo, version_name)
+    asked = (request.GET.get("q", ""), request.GET.get("from", ""))
+    return render(request, "hub/environment.html", EnvironmentPage.of(repo, request.actor, version, *asked))
+
+
+@require_GET
+def environment_csv(request: Request, kind: str, namespace: str, name: str, version_name: str) -> HttpResponseBase:
+    repo = require_repo(request.actor, kind, namespace, name, Action.REPO_DISCOVER)
+    found = environments.environment_of(queries.version_named(repo, version_name))
+    rows = ([each.name, each.version, each.wanted, each.ecosystem, str(each.has_hash)] for each in found.packages)
+    header = ["package", "version", "wanted", "ecosystem", "has a hash"]
+    return csv_response(f"environment-{repo.name}-{version_name}", header, rows)
 
 
 @require_POST
@@ -66,7 +100,7 @@ def alias(request: Request, kind: str, namespace: str, name: str, version_name: 
     if made := submit(form, standing.set_alias, request.actor, repo, version_name=version.name):
         messages.success(request, f"{made.name} points to {version.name}.")
         return HttpResponseRedirect(version_url(repo, version.name))
-    return _page(request, repo, version, status=400, alias_form=form)
+    return _page(request, repo, version, status=400, alias=form)
 
 
 @require_POST
@@ -85,7 +119,7 @@ def deprecation(request: Request, kind: str, namespace: str, name: str, version_
     if submit(form, standing.deprecate, request.actor, version):
         messages.success(request, f"{version.name} is deprecated: pages and downloads say so.")
         return HttpResponseRedirect(version_url(repo, version.name))
-    return _page(request, repo, version, status=400, deprecation_form=form)
+    return _page(request, repo, version, status=400, deprecation=form)
 
 
 @require_POST
@@ -95,7 +129,70 @@ def withdrawal(request: Request, kind: str, namespace: str, name: str, version_n
     if submit(form, standing.yank, request.actor, version):
         messages.success(request, f"{version.name} is withdrawn. Who asks for it by name still gets it.")
         return HttpResponseRedirect(version_url(repo, version.name))
-    return _page(request, repo, version, status=400, yank_form=form)
+    return _page(request, repo, version, status=400, withdrawal=form)
+
+
+@require_POST
+def metric(request: Request, kind: str, namespace: str, name: str, version_name: str) -> HttpResponse:
+    repo, version = _mine(request, kind, namespace, name, version_name)
+    form = MetricForm(request.POST, auto_id="metric-%s")
+    if made := submit(form, _add_metric, request.actor, version):
+        messages.success(request, f"{made.name} is added.")
+        return HttpResponseRedirect(f"{version_url(repo, version.name)}#measured")
+    return _page(request, repo, version, status=400, metric=form, opened="metric")
+
+
+@require_POST
+def hardware(request: Request, kind: str, namespace: str, name: str, version_name: str) -> HttpResponse:
+    repo, version = _mine(request, kind, namespace, name, version_name)
+    form = HardwareForm(request.POST, auto_id="hardware-%s")
+    if made := submit(form, _add_hardware, request.actor, version):
+        messages.success(request, f"What was measured on {made.name} is added.")
+        return HttpResponseRedirect(f"{version_url(repo, version.name)}#measured")
+    return _page(request, repo, version, status=400, hardware=form, opened="hardware")
+
+
+@require_POST
+def correction(request: Request, kind: str, namespace: str, name: str, version_name: str, uuid: UUID) -> HttpResponse:
+    repo, version = _mine(request, kind, namespace, name, version_name)
+    form = CorrectionForm(request.POST)
+    if row := submit(form, measurements.withdraw_measurement, request.actor, version, uuid):
+        messages.success(request, f"{row.name} is withdrawn: it stays on record with the reason, and counts no more.")
+        return HttpResponseRedirect(f"{version_url(repo, version.name)}#measured")
+    return _page(request, repo, version, status=400, problem="Nothing was withdrawn: say what is wrong with the entry.")
+
+
+@require_POST
+def signature(request: Request, kind: str, namespace: str, name: str, version_name: str) -> HttpResponse:
+    """A signature that was made elsewhere."""
+    repo, version = _mine(request, kind, namespace, name, version_name)
+    form = SignatureForm(request.POST, request.FILES, auto_id="signature-%s")
+    if row := submit(form, _hand_in, request.actor, version):
+        messages.success(request, f"The signature fits: {version.name} is signed with {row.key.name}.")
+        return HttpResponseRedirect(f"{version_url(repo, version.name)}#signatures")
+    return _page(request, repo, version, status=400, signature=form, opened="signature")
+
+
+def _add_metric(actor: Actor, version: "Version", *, metric: str, **values: Any) -> "Measurement":
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    return measurements.add_measurement(actor, version, kind="metric", name=metric, values=given)
+
+
+def _add_hardware(
+    actor: Actor, version: "Version", *, hardware: str, memory_mb: float | None, **values: Any
+) -> "Measurement":
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    if memory_mb is not None:
+        given["memory_bytes"] = round(memory_mb * 1_000_000)
+    return measurements.add_measurement(actor, version, kind="hardware", name=hardware, values=given)
+
+
+def _hand_in(actor: Actor, version: "Version", *, bundle: UploadedFile) -> "VersionSignature":
+    if (bundle.size or 0) > own_keys.BUNDLE_BYTES:
+        raise Invalid(
+            f"The signature is larger than {own_keys.BUNDLE_BYTES // 1024**2} MiB.", fields={"bundle": "size"}
+        )
+    return own_keys.add_signature(actor, version, bundle.read())
 
 
 def _taken_back(deed: Callable[..., "Version"], sentence: str) -> Callable[..., HttpResponse]:
@@ -114,6 +211,9 @@ DEEDS: dict[str, Callable[..., HttpResponse]] = {
     "aliases/removal": alias_removal,
     "deprecation": deprecation,
     "deprecation/removal": _taken_back(standing.support, "{} is not deprecated any more."),
+    "metrics": metric,
+    "hardware": hardware,
+    "signatures": signature,
     "withdrawal": withdrawal,
     "withdrawal/removal": _taken_back(standing.restore, "{} is back."),
 }
@@ -126,14 +226,26 @@ def _mine(request: Request, kind: str, namespace: str, name: str, version_name: 
 
 
 def _page(
-    request: Request, repo: "Repo", version: "Version", *, status: int = 200, **forms_given: forms.Form
+    request: Request,
+    repo: "Repo",
+    version: "Version",
+    *,
+    status: int = 200,
+    opened: str = "",
+    problem: str = "",
+    **given: forms.Form,
 ) -> HttpResponse:
-    given: dict[str, Any] = {
-        "alias_form": AliasForm(),
-        "deprecation_form": DeprecationForm(queries.names_to_succeed(version), initial=_deprecation_now(version)),
-        "yank_form": YankForm(),
+    shown: dict[str, Any] = {
+        "alias": AliasForm(),
+        "deprecation": DeprecationForm(queries.names_to_succeed(version), initial=_deprecation_now(version)),
+        "withdrawal": YankForm(),
+        "metric": MetricForm(auto_id="metric-%s"),
+        "hardware": HardwareForm(auto_id="hardware-%s"),
+        "signature": SignatureForm(auto_id="signature-%s"),
     }
-    page = VersionPage.of(repo, request.actor, version, **{**given, **forms_given})
+    page = VersionPage.of(
+        repo, request.actor, version, VersionForms(**{**shown, **given}, opened=opened, problem=problem)
+    )
     return render(request, "hub/version.html", page, status=status)
 
 

@@ -12,15 +12,20 @@ from django.conf import settings
 from accounts.actors import Actor
 from registry import queries
 from registry.queries import SCANNERS
+from registry.services import environments, signing
 from registry.services.cards import render_markdown
+from registry.services.environments import Environment
 from registry.services.profiles import known_profile
 from registry.standing import Standing, standing_of
 from registry.states import KeyAlgorithm, MeasurementKind, RepoKind
 from web.hub.data import validity_of
+from web.hub.forms import CorrectionForm
 from web.hub.heads import RepoHead
 from web.hub.history import Trend
 from web.hub.pages import Fact, figures_of
 from web.links import repo_url, version_url, with_query
+from web.signing import ALGORITHM_TITLES, signing_commands
+from web.templatetags.ui import number, size
 
 if TYPE_CHECKING:
     from registry.models import Measurement, Repo, Version
@@ -119,12 +124,51 @@ class VersionsPage:
 
 @dataclass(frozen=True)
 class Metric:
+    """`source`: on which data; `origin`: where the figure comes from; `author`, `added_at`: who added it after the release and when."""
+
     name: str
     value: float
     low: float | None
     high: float | None
     n: int | None
     source: str
+    origin: str = ""
+    author: str = ""
+    added_at: datetime | None = None
+    correction: "Correction | None" = None
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How an entry that was added is withdrawn: `form` is None for those who may not."""
+
+    href: str
+    form: Any
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """An entry that was wrong."""
+
+    name: str
+    said: str
+    author: str
+    added_at: datetime
+    reason: str
+    withdrawn_by: str
+    withdrawn_at: datetime
+
+
+@dataclass(frozen=True)
+class LockPart:
+    """The environment lock in short. `file_href` is empty for those who may not read the files."""
+
+    environment: Environment
+    href: str
+    file_href: str
+    package_count: int
+    loose_count: int
+    loose: list[str]
 
 
 @dataclass(frozen=True)
@@ -153,6 +197,10 @@ class Machine:
     throughput: str
     memory_bytes: int | None
     runtime: str
+    origin: str
+    author: str
+    added_at: datetime
+    correction: Correction | None
 
 
 @dataclass(frozen=True)
@@ -164,13 +212,34 @@ class Table:
 
 @dataclass(frozen=True)
 class Signed:
-    """A good signature. `command` lets anybody check it without this site."""
+    """`verdict`: good, good when it came, or broken; `revoked_at`: when its key was revoked since. `command` lets anybody check it
+    without this site."""
 
     algorithm: str
     key_id: str
+    key_name: str
+    is_external: bool
+    verdict: str
+    signed_at: datetime
+    revoked_at: datetime | None
+    reason: str
     key_href: str
     bundle_href: str
     command: str
+
+
+@dataclass(frozen=True)
+class VersionForms:
+    """What can be done to a version; shown to those who may write. `opened` names the one that was refused."""
+
+    alias: Any
+    deprecation: Any
+    withdrawal: Any
+    metric: Any
+    hardware: Any
+    signature: Any
+    opened: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,6 +253,8 @@ class VersionPage:
     successor_href: str
     metrics: list[Metric]
     machines: list[Machine]
+    withdrawn: list[Withdrawn]
+    lock: LockPart
     task: str
     inputs: list[Tensor]
     outputs: list[Tensor]
@@ -198,27 +269,25 @@ class VersionPage:
     data_href: str
     deploy_href: str
     use_href: str
-    alias_form: Any
-    deprecation_form: Any
-    yank_form: Any
+    sign_commands: tuple[str, str]
+    keys_href: str
+    forms: VersionForms
 
     @classmethod
-    def of(
-        cls,
-        repo: "Repo",
-        actor: Actor,
-        version: "Version",
-        *,
-        alias_form: Any,
-        deprecation_form: Any,
-        yank_form: Any,
-    ) -> "VersionPage":
+    def of(cls, repo: "Repo", actor: Actor, version: "Version", forms: VersionForms) -> "VersionPage":
         head = RepoHead.of(repo, actor, "versions")
         signature = version.signature if isinstance(version.signature, Mapping) else {}
         scans = list(version.scans.all())
         example = signature.get("example")
         row = VersionRow.of(repo, version, queries.latest_name(repo))
-        measurements = queries.measurements_of(version)
+        entries = queries.measurements_of(version, with_withdrawn=True)
+        measurements = [each for each in entries if not hasattr(each, "withdrawal")]
+        corrections = {
+            each.pk: Correction(
+                f"{row.url}/measurements/{each.uuid}/withdrawal", CorrectionForm(auto_id=f"correct-{each.pk}-%s")
+            )
+            for each in (measurements if head.can_write else ())
+        }
         successor = row.standing.successor
         return cls(
             title=f"{head.full_name} {version.name}",
@@ -228,8 +297,14 @@ class VersionPage:
             use_html=render_markdown(version.intended_use) if version.intended_use else "",
             licence=version.licence,
             successor_href=version_url(repo, successor) if successor else "",
-            metrics=metrics_of(version, measurements),
-            machines=[_machine(each) for each in measurements if each.kind == MeasurementKind.HARDWARE],
+            metrics=metrics_of(version, measurements, corrections),
+            machines=[
+                _machine(each, corrections.get(each.pk))
+                for each in measurements
+                if each.kind == MeasurementKind.HARDWARE
+            ],
+            withdrawn=[_withdrawn(each) for each in entries if hasattr(each, "withdrawal")],
+            lock=_lock(row, environments.environment_of(version), repo, can_read=head.can_read),
             task=str(signature.get("task", "")),
             inputs=tensors_of(signature.get("inputs")),
             outputs=tensors_of(signature.get("outputs")),
@@ -251,9 +326,11 @@ class VersionPage:
             if repo.kind == "model" and signature and not row.standing.is_yanked
             else "",
             use_href=with_query("/jobs/new", version=str(version.uuid)),
-            alias_form=alias_form if head.can_write and not row.standing.is_yanked else None,
-            deprecation_form=deprecation_form if head.can_write else None,
-            yank_form=yank_form if head.can_write else None,
+            sign_commands=signing_commands(head.full_name, version.name, repo.kind),
+            keys_href="/account/keys"
+            if repo.namespace_id == actor.namespace_id
+            else f"/organizations/{quote(repo.namespace.name)}/keys",
+            forms=forms,
         )
 
 
@@ -270,22 +347,21 @@ def _downloads(repo: "Repo", version: "Version") -> list[Fact]:
 
 
 def _signed(repo: "Repo", version: "Version") -> list[Signed]:
-    """The newest signature of each kind. The address of the files is the commit's: aliases move, the signature does not."""
+    """All signatures, those of keys in good standing first. The address of the files is the commit's: aliases move, the signature does
+    not."""
     site = settings.PUBLIC_URL
-    found: dict[str, Signed] = {}
+    found = []
     kind = "" if repo.kind == RepoKind.MODEL else f" --repo-type {repo.kind}"
-    for row in version.signatures.all():
-        algorithm = row.key.algorithm
-        if algorithm in found:
-            continue
-        key_href = f"/api/v1/namespaces/{quote(repo.namespace.name)}/keys/{row.key.key_id}.pem"
-        bundle_href = with_query(_api_address(repo, version, "signature"), algorithm=algorithm)
+    for checked in signing.signatures_of(version):
+        row, key = checked.row, checked.row.key
+        key_href = f"/api/v1/namespaces/{quote(repo.namespace.name)}/keys/{key.key_id}.pem"
+        bundle_href = with_query(_api_address(repo, version, "signature"), key=key.key_id)
         lines = [
             f"HF_ENDPOINT={site} hf download {repo.namespace.name}/{repo.name}{kind} --revision {version.name} --local-dir files",
             f"curl -o version.sig '{site}{bundle_href}'",
             f"curl -o key.pem {site}{key_href}",
         ]
-        if algorithm == KeyAlgorithm.P256:
+        if key.algorithm == KeyAlgorithm.P256:
             lines += [
                 "pip install model-signing pyopenssl",
                 "model_signing verify key files --signature version.sig --public_key key.pem",
@@ -295,11 +371,53 @@ def _signed(repo: "Repo", version: "Version") -> list[Signed]:
                 f"curl -O {site}/static/tools/verify_version.py",
                 "python verify_version.py files version.sig key.pem",
             ]
-        found[algorithm] = Signed(algorithm, row.key.key_id, key_href, bundle_href, "\n".join(lines))
-    return [found[each] for each in KeyAlgorithm if each in found]
+        verdict = {True: "good", False: "broken", None: "good when it came"}[checked.is_good]
+        found.append(
+            Signed(
+                algorithm=ALGORITHM_TITLES[KeyAlgorithm(key.algorithm)],
+                key_id=key.key_id,
+                key_name=key.name or "key of this site",
+                is_external=key.is_external,
+                verdict=verdict,
+                signed_at=row.created_at,
+                revoked_at=key.revoked_at,
+                reason=key.revocation_reason,
+                key_href=key_href,
+                bundle_href=bundle_href,
+                command="\n".join(lines),
+            )
+        )
+    return sorted(found, key=lambda each: each.revoked_at is not None)
 
 
-def _machine(row: "Measurement") -> Machine:
+def _lock(row: VersionRow, environment: Environment, repo: "Repo", *, can_read: bool) -> LockPart:
+    file_href = repo_url(repo, "blob", row.name, environment.path) if environment.path and can_read else ""
+    loose = [f"{each.name} {each.wanted}" for each in environment.loose[:5]]
+    return LockPart(
+        environment, f"{row.url}/environment", file_href, len(environment.packages), len(environment.loose), loose
+    )
+
+
+def _withdrawn(row: "Measurement") -> Withdrawn:
+    taken_back = row.withdrawal
+    if row.kind == MeasurementKind.METRIC:
+        said = number(row.values.get("value"))
+    else:
+        each = _machine(row, None)
+        memory = size(each.memory_bytes) if each.memory_bytes is not None else ""
+        said = ", ".join(text for text in (each.p50, each.p99, each.throughput, memory) if text)
+    return Withdrawn(
+        name=row.name.replace("_", " ") if row.kind == MeasurementKind.METRIC else row.name,
+        said=said,
+        author=row.created_by.username if row.created_by else "",
+        added_at=row.created_at,
+        reason=taken_back.reason,
+        withdrawn_by=taken_back.created_by.username if taken_back.created_by else "",
+        withdrawn_at=taken_back.created_at,
+    )
+
+
+def _machine(row: "Measurement", correction: Correction | None) -> Machine:
     values = row.values
 
     def text(key: str, unit: str = "") -> str:
@@ -313,6 +431,10 @@ def _machine(row: "Measurement") -> Machine:
         throughput=text("throughput_per_s", " / s"),
         memory_bytes=values.get("memory_bytes"),
         runtime=str(values.get("runtime", "")),
+        origin=str(values.get("source", "")),
+        author=row.created_by.username if row.created_by else "",
+        added_at=row.created_at,
+        correction=correction,
     )
 
 
@@ -326,15 +448,31 @@ def tables_of(value: object) -> list[Table]:
     return found
 
 
-def metrics_of(version: "Version", measurements: "Sequence[Measurement]" = ()) -> list[Metric]:
-    """The metrics of the release, then those that were added (`measurements`)."""
-    added = [(each.name, each.values) for each in measurements if each.kind == MeasurementKind.METRIC]
+def metrics_of(
+    version: "Version", measurements: "Sequence[Measurement]" = (), corrections: Mapping[int, Correction] | None = None
+) -> list[Metric]:
+    """The metrics of the release, then those that were added (`measurements`), with how each can be corrected."""
+    added = [each for each in measurements if each.kind == MeasurementKind.METRIC]
     found = []
-    for name, each in [*version.metrics.items(), *added]:
+    for name, each, row in [
+        *((name, each, None) for name, each in version.metrics.items()),
+        *((row.name, row.values, row) for row in added),
+    ]:
         if isinstance(each, Mapping) and isinstance(each.get("value"), int | float):
             source = ", ".join(str(each[key]) for key in ("dataset", "split") if each.get(key))
             found.append(
-                Metric(name.replace("_", " "), each["value"], each.get("low"), each.get("high"), each.get("n"), source)
+                Metric(
+                    name.replace("_", " "),
+                    each["value"],
+                    each.get("low"),
+                    each.get("high"),
+                    each.get("n"),
+                    source,
+                    str(each.get("source") or "")[:300],
+                    row.created_by.username if row and row.created_by else "",
+                    row.created_at if row else None,
+                    (corrections or {}).get(row.pk) if row else None,
+                )
             )
     return found
 

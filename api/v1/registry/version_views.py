@@ -1,6 +1,7 @@
 """Versions: publishing, what is said of them later, aliases, signatures, bills of materials; and the keys of namespaces."""
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
@@ -13,9 +14,10 @@ from accounts.permissions import Action
 from api.v1.base import KEY_PARAMETER, PAGE_PARAMETERS, View, page_of
 from api.v1.registry import version_wire as wire
 from api.v1.registry.views import RepoView
+from common import strict_json
 from common.errors import Invalid
 from registry import queries
-from registry.services import boms, measurements, signing, standing, versions
+from registry.services import boms, environments, measurements, own_keys, signing, standing, versions
 from registry.states import KeyAlgorithm, RepoKind
 
 
@@ -84,8 +86,8 @@ class Yank(VersionView):
 class Measurements(VersionView):
     @extend_schema(responses=wire.MeasurementWire(many=True), tags=["registry"])
     def get(self, request: Request, **names: str) -> Response:
-        """What was measured beside the metrics of the release: at most 200, oldest first."""
-        rows = queries.measurements_of(self.version(Action.REPO_DISCOVER))
+        """What was measured beside the metrics of the release: at most 200, oldest first, withdrawn ones too."""
+        rows = queries.measurements_of(self.version(Action.REPO_DISCOVER), with_withdrawn=True)
         return Response([wire.measurement(row) for row in rows])
 
     @extend_schema(
@@ -100,18 +102,65 @@ class Measurements(VersionView):
         return self.creating(lambda: wire.measurement(measurements.add_measurement(self.actor, version, **given)))
 
 
+class MeasurementWithdrawal(VersionView):
+    @extend_schema(request=wire.WithdrawalNew, responses=wire.MeasurementWire, tags=["registry"])
+    def put(self, request: Request, uuid: UUID, **names: str) -> Response:
+        """Withdraw a measurement that is wrong: it stays on record with the reason, and counts no more."""
+        version, given = self.version(Action.REPO_WRITE), self.given(wire.WithdrawalNew)
+        return Response(wire.measurement(measurements.withdraw_measurement(self.actor, version, uuid, **given)))
+
+
+class Environment(VersionView):
+    @extend_schema(responses=wire.EnvironmentWire, tags=["registry"])
+    def get(self, request: Request, **names: str) -> Response:
+        """The packages that the environment lock of the version names, a file at the root of its commit."""
+        return Response(wire.environment(environments.environment_of(self.version(Action.REPO_DISCOVER))))
+
+
+class Signatures(VersionView):
+    @extend_schema(responses=wire.SignaturesWire, tags=["registry"])
+    def get(self, request: Request, **names: str) -> Response:
+        """Who has signed the version's files, with which key, and whether that is good; newest first."""
+        found = signing.signatures_of(self.version(Action.REPO_DISCOVER))
+        return Response({"signatures": [wire.signature(each) for each in found]})
+
+    @extend_schema(
+        request=OpenApiTypes.OBJECT,
+        responses={201: wire.SignaturesWire},
+        parameters=[KEY_PARAMETER],
+        tags=["registry"],
+    )
+    def post(self, request: Request, **names: str) -> Response:
+        """Hand in a signature that was made offline with a key of the namespace: the body is the Sigstore bundle."""
+        version = self.version(Action.REPO_WRITE)
+        bundle = strict_json.dumps(self.request.data)
+
+        def made() -> dict[str, Any]:
+            row = own_keys.add_signature(self.actor, version, bundle)
+            return {"signatures": [wire.signature(signing.Checked(row, is_good=True))]}
+
+        return self.creating(made)
+
+
 class Signature(VersionView):
     @extend_schema(
         responses={(200, "application/vnd.dev.sigstore.bundle.v0.3+json"): OpenApiTypes.OBJECT},
-        parameters=[OpenApiParameter("algorithm", str, enum=wire.ALGORITHMS, description="ed25519 by default.")],
+        parameters=[
+            OpenApiParameter("algorithm", str, enum=wire.ALGORITHMS, description="ed25519 by default."),
+            OpenApiParameter("key", str, description="The id of a key: its signature, whatever its algorithm."),
+        ],
         tags=["registry"],
     )
     def get(self, request: Request, **names: str) -> HttpResponse:
         """The signature of the version's files: a Sigstore bundle in the format of OpenSSF model signing."""
         version = self.version(Action.REPO_DISCOVER)
         algorithm = request.query_params.get("algorithm", KeyAlgorithm.ED25519.value)
-        bundle = signing.bundle_of(signing.signature_of(version, algorithm))
-        return _document(bundle, "application/vnd.dev.sigstore.bundle.v0.3+json", f"{version.name}.{algorithm}.sig")
+        row = signing.signature_of(version, algorithm, request.query_params.get("key", ""))
+        return _document(
+            signing.bundle_of(row),
+            "application/vnd.dev.sigstore.bundle.v0.3+json",
+            f"{version.name}.{row.key.algorithm}.sig",
+        )
 
 
 class Bom(VersionView):
@@ -119,7 +168,9 @@ class Bom(VersionView):
     def get(self, request: Request, **names: str) -> HttpResponse:
         """The bill of materials: CycloneDX 1.6, for models with a model card."""
         version = self.version(Action.REPO_DISCOVER)
-        bom = boms.cyclonedx_of(version, queries.measurements_of(version), site=settings.PUBLIC_URL)
+        measured = queries.measurements_of(version, with_withdrawn=True)
+        environment = environments.environment_of(version)
+        bom = boms.cyclonedx_of(version, measured, environment, site=settings.PUBLIC_URL)
         return _document(bom, "application/vnd.cyclonedx+json; version=1.6", f"{version.name}.cdx.json")
 
 
@@ -176,13 +227,29 @@ class Keys(View):
         """The public keys that versions of this namespace are signed with, newest first, also retired and revoked ones."""
         return Response({"keys": [self._wire(row) for row in signing.keys_of(self.actor, name)]})
 
-    @extend_schema(request=None, responses={201: wire.KeysWire}, parameters=[KEY_PARAMETER], tags=["registry"])
+    @extend_schema(request=wire.KeyNew, responses={201: wire.KeyWire}, parameters=[KEY_PARAMETER], tags=["registry"])
     def post(self, request: Request, name: str) -> Response:
-        """Rotate: retire the present keys and make new ones. What was signed stays good."""
-        return self.creating(lambda: {"keys": [self._wire(row) for row in signing.rotate_keys(self.actor, name)]})
+        """Add the public half of a key that the owners hold themselves: what is signed with it can then be handed in."""
+        given = self.given(wire.KeyNew)
+        return self.creating(lambda: self._wire(own_keys.add_key(self.actor, name, **given)))
 
     def _wire(self, row: Any) -> dict[str, Any]:
         return wire.key(row, self.request.build_absolute_uri(f"{self.request.path}/{row.key_id}.pem"))
+
+
+class KeyRotation(View):
+    @extend_schema(request=None, responses={201: wire.KeysWire}, parameters=[KEY_PARAMETER], tags=["registry"])
+    def post(self, request: Request, name: str) -> Response:
+        """Rotate: retire the keys that this site holds and make new ones. What was signed stays good."""
+        base = request.path.removesuffix("/rotation")
+        return self.creating(
+            lambda: {
+                "keys": [
+                    wire.key(row, request.build_absolute_uri(f"{base}/{row.key_id}.pem"))
+                    for row in signing.rotate_keys(self.actor, name)
+                ]
+            }
+        )
 
 
 class KeyPem(View):
@@ -200,7 +267,7 @@ class KeyPem(View):
 class KeyRevocation(View):
     @extend_schema(request=wire.RevocationNew, responses=wire.KeyWire, tags=["registry"])
     def put(self, request: Request, name: str, key_id: str) -> Response:
-        """Revoke a key: its signatures count no more, and what it signed is signed anew."""
+        """Revoke a key: nothing signed with it is taken any more. What came before stays good, and says so."""
         given = self.given(wire.RevocationNew)
         row = signing.revoke_key(self.actor, name, key_id, reason=given["reason"])
         href = request.build_absolute_uri(request.path.removesuffix("/revocation") + ".pem")

@@ -10,8 +10,11 @@ from registry.states import KeyAlgorithm, MeasurementKind, Verdict
 
 if TYPE_CHECKING:
     from registry.models import AliasMove, Measurement, ScanReport, SigningKey, Version, VersionAlias
+    from registry.services.environments import Environment
+    from registry.services.signing import Checked
 
 ALGORITHMS = [each.value for each in KeyAlgorithm]
+HOLDERS = ["site", "owner"]
 
 
 class ScanWire(serializers.Serializer):
@@ -91,18 +94,31 @@ class VersionNew(serializers.Serializer):
     hardware = HardwareNew(many=True, required=False, default=list)
 
 
+class WithdrawalWire(serializers.Serializer):
+    reason = serializers.CharField()
+    author = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+
+
+class WithdrawalNew(serializers.Serializer):
+    reason = serializers.CharField(max_length=500)
+
+
 class MeasurementWire(serializers.Serializer):
+    """`withdrawal` is null unless the measurement was found to be wrong."""
+
     uuid = serializers.UUIDField()
     kind = serializers.ChoiceField([each.value for each in MeasurementKind])
     name = serializers.CharField()
     values = serializers.DictField()
     author = serializers.CharField(allow_blank=True)
     created_at = serializers.DateTimeField()
+    withdrawal = WithdrawalWire(allow_null=True)
 
 
 class MeasurementNew(serializers.Serializer):
-    """Of a metric, `values` are `{value, low, high, n, dataset, split}`, where `dataset` may be `owner/name@revision`; of
-    hardware, those of `HardwareNew`."""
+    """Of a metric, `values` are `{value, low, high, n, dataset, split, source}`, where `dataset` may be `owner/name@revision`; of
+    hardware, those of `HardwareNew` and `source`. `source` is a line on where the figures come from."""
 
     kind = serializers.ChoiceField([each.value for each in MeasurementKind])
     name = serializers.CharField(max_length=120)
@@ -135,10 +151,14 @@ class AliasesWire(serializers.Serializer):
 
 
 class KeyWire(serializers.Serializer):
-    """`key_id` is the SHA-256 (hex) of `public_pem`."""
+    """`key_id` is the SHA-256 (hex) of `public_pem`. `held_by`: who has the private half, this site or the owners of the namespace."""
 
     key_id = serializers.CharField()
+    name = serializers.CharField(allow_blank=True)
     algorithm = serializers.ChoiceField(ALGORITHMS)
+    held_by = serializers.ChoiceField(HOLDERS)
+    author = serializers.CharField(allow_blank=True)
+    version_count = serializers.IntegerField()
     public_pem = serializers.CharField()
     href = serializers.URLField()
     created_at = serializers.DateTimeField()
@@ -149,6 +169,57 @@ class KeyWire(serializers.Serializer):
 
 class KeysWire(serializers.Serializer):
     keys = KeyWire(many=True)
+
+
+class KeyNew(serializers.Serializer):
+    """`public_key`: PEM, Ed25519 or ECDSA P-256. The private half stays where it is."""
+
+    name = serializers.CharField(max_length=80)
+    public_key = serializers.CharField(max_length=4000, trim_whitespace=False)
+
+
+class SignatureWire(serializers.Serializer):
+    """`is_good` is null where the version has so many files that a signature is checked only as it comes. A signature came before
+    `key_revoked_at`, which is null for a key in good standing."""
+
+    key_id = serializers.CharField()
+    key_name = serializers.CharField(allow_blank=True)
+    algorithm = serializers.ChoiceField(ALGORITHMS)
+    held_by = serializers.ChoiceField(HOLDERS)
+    is_good = serializers.BooleanField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    key_revoked_at = serializers.DateTimeField(allow_null=True)
+    key_revocation_reason = serializers.CharField(allow_blank=True)
+
+
+class SignaturesWire(serializers.Serializer):
+    signatures = SignatureWire(many=True)
+
+
+class PackageWire(serializers.Serializer):
+    """`version` is empty where the file gives no single one; `wanted` is then what it says."""
+
+    name = serializers.CharField()
+    version = serializers.CharField(allow_blank=True)
+    wanted = serializers.CharField(allow_blank=True)
+    ecosystem = serializers.ChoiceField(["pypi", "conda", "other"])
+    has_hash = serializers.BooleanField()
+
+
+class EnvironmentWire(serializers.Serializer):
+    """`path` is empty when the commit has no environment lock. `is_locked`: every package has just one version. `problem`: why it could
+    not be read; `notes`: what was passed over; `others`: files that could have been it."""
+
+    is_pending = serializers.BooleanField()
+    path = serializers.CharField(allow_blank=True)
+    format = serializers.CharField(allow_blank=True)
+    problem = serializers.CharField(allow_blank=True)
+    is_locked = serializers.BooleanField()
+    is_cut = serializers.BooleanField()
+    package_count = serializers.IntegerField()
+    notes = serializers.ListField(child=serializers.CharField())
+    others = serializers.ListField(child=serializers.CharField())
+    packages = PackageWire(many=True)
 
 
 class RevocationNew(serializers.Serializer):
@@ -200,6 +271,8 @@ def version(row: "Version") -> dict[str, Any]:
 
 
 def measurement(row: "Measurement") -> dict[str, Any]:
+    """Wants the withdrawal fetched ahead, as `queries.measurements_of` gives it."""
+    taken_back = getattr(row, "withdrawal", None)
     return {
         "uuid": row.uuid,
         "kind": row.kind,
@@ -207,6 +280,13 @@ def measurement(row: "Measurement") -> dict[str, Any]:
         "values": row.values,
         "author": row.created_by.username if row.created_by else "",
         "created_at": row.created_at,
+        "withdrawal": {
+            "reason": taken_back.reason,
+            "author": taken_back.created_by.username if taken_back.created_by else "",
+            "created_at": taken_back.created_at,
+        }
+        if taken_back
+        else None,
     }
 
 
@@ -227,11 +307,54 @@ def alias_move(row: "AliasMove") -> dict[str, Any]:
 def key(row: "SigningKey", href: str) -> dict[str, Any]:
     return {
         "key_id": row.key_id,
+        "name": row.name,
         "algorithm": row.algorithm,
+        "held_by": HOLDERS[row.is_external],
+        "author": row.created_by.username if row.created_by else "",
+        # a new key has signed nothing
+        "version_count": getattr(row, "version_count", 0),
         "public_pem": row.public_pem,
         "href": href,
         "created_at": row.created_at,
         "retired_at": row.retired_at,
         "revoked_at": row.revoked_at,
         "revocation_reason": row.revocation_reason,
+    }
+
+
+def signature(checked: "Checked") -> dict[str, Any]:
+    row = checked.row
+    return {
+        "key_id": row.key.key_id,
+        "key_name": row.key.name,
+        "algorithm": row.key.algorithm,
+        "held_by": HOLDERS[row.key.is_external],
+        "is_good": checked.is_good,
+        "created_at": row.created_at,
+        "key_revoked_at": row.key.revoked_at,
+        "key_revocation_reason": row.key.revocation_reason,
+    }
+
+
+def environment(found: "Environment") -> dict[str, Any]:
+    return {
+        "is_pending": found.is_pending,
+        "path": found.path,
+        "format": found.format,
+        "problem": found.problem,
+        "is_locked": found.is_locked,
+        "is_cut": found.is_cut,
+        "package_count": len(found.packages),
+        "notes": found.notes,
+        "others": found.others,
+        "packages": [
+            {
+                "name": each.name,
+                "version": each.version,
+                "wanted": each.wanted,
+                "ecosystem": each.ecosystem,
+                "has_hash": each.has_hash,
+            }
+            for each in found.packages
+        ],
     }

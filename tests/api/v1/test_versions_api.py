@@ -9,7 +9,15 @@ from cyclonedx.validation.json import JsonStrictValidator
 from django.db import IntegrityError, transaction
 from mlcroissant import Dataset
 
-from registry.models import AliasMove, Measurement, SigningKey, Version, VersionMark, VersionSignature
+from registry.models import (
+    AliasMove,
+    Measurement,
+    MeasurementWithdrawal,
+    SigningKey,
+    Version,
+    VersionMark,
+    VersionSignature,
+)
 from registry.services.facts import refresh_facts
 from tests.factories.accounts import make_token, make_user
 from tests.support.api import Caller
@@ -202,9 +210,11 @@ def test_nobody_else_may_say_anything_of_a_version(alice, net, client) -> None:
         ("PUT", f"{net}/versions/1.0.0/deprecation", {"message": "x"}),
         ("PUT", f"{net}/versions/1.0.0/yank", {"reason": "x"}),
         ("POST", f"{net}/versions/1.0.0/measurements", {"kind": "metric", "name": "f1", "values": {"value": 1}}),
-        ("POST", "namespaces/alice/keys", {}),
+        ("POST", "namespaces/alice/keys", {"name": "x", "public_key": "x"}),
+        ("POST", "namespaces/alice/keys/rotation", {}),
+        ("POST", f"{net}/versions/1.0.0/signatures", {}),
     ]
-    assert [mallory.call(*attempt).status_code for attempt in attempts] == [403] * 5
+    assert [mallory.call(*attempt).status_code for attempt in attempts] == [403] * 7
     assert (VersionMark.objects.count(), AliasMove.objects.count(), Measurement.objects.count()) == (0, 0, 0)
     assert SigningKey.objects.count() == 0
 
@@ -219,7 +229,7 @@ def test_keys_are_rotated_and_revoked(alice, net, client) -> None:
     assert pem.content.decode() == old["ed25519"]["public_pem"]
     bundle = public.call("GET", f"{net}/versions/1.0.0/signature").json()
     assert bundle["verificationMaterial"]["publicKey"]["hint"] == old["ed25519"]["key_id"]
-    new = {key["algorithm"]: key for key in alice.call("POST", "namespaces/alice/keys", {}).json()["keys"]}
+    new = {key["algorithm"]: key for key in alice.call("POST", "namespaces/alice/keys/rotation", {}).json()["keys"]}
     assert not {key["key_id"] for key in old.values()} & {key["key_id"] for key in new.values()}
     # what was signed with a retired key stays good
     assert public.call("GET", f"{net}/versions/1.0.0/signature").json() == bundle
@@ -228,7 +238,12 @@ def test_keys_are_rotated_and_revoked(alice, net, client) -> None:
     assert alice.call("PUT", f"namespaces/alice/keys/{key_id}/revocation", {"reason": ""}).status_code == 400
     revoked = alice.call("PUT", f"namespaces/alice/keys/{key_id}/revocation", {"reason": "Laptop lost."}).json()
     assert revoked["revoked_at"] is not None
-    assert public.call("GET", f"{net}/versions/1.0.0/signature").status_code == 404
+    # what came before the revocation stays good, and says so; the version is signed anew with the next key
+    assert public.call("GET", f"{net}/versions/1.0.0/signature").json() == bundle
+    said = {
+        each["key_id"]: each for each in public.call("GET", f"{net}/versions/1.0.0/signatures").json()["signatures"]
+    }
+    assert (said[key_id]["is_good"], said[key_id]["key_revocation_reason"]) == (True, "Laptop lost.")
     run_due()
     again = public.call("GET", f"{net}/versions/1.0.0/signature").json()
     assert again["verificationMaterial"]["publicKey"]["hint"] == new["ed25519"]["key_id"]
@@ -312,3 +327,57 @@ def test_our_own_documents_are_read_when_they_come_back(alice, net) -> None:
     refresh_facts(version.repo_id)
     told = alice.call("GET", second).json()
     assert (told["licence"], told["description"]) == ("mit", "The dataset alice/rows.")
+
+
+def test_a_wrong_measurement_is_withdrawn_by_an_entry_of_its_own(alice, net, client) -> None:
+    release(alice, net, "1.0.0")
+    address = f"{net}/versions/1.0.0"
+    given = {"kind": "metric", "name": "zest", "values": {"value": 9.1, "source": "report 12"}}
+    made = alice.call("POST", f"{address}/measurements", given).json()
+    assert (made["withdrawal"], made["values"]["source"]) == (None, "report 12")
+    where = f"{address}/measurements/{made['uuid']}/withdrawal"
+    before = alice.call("GET", f"{address}/bom").json()
+    assert alice.call("PUT", where, {"reason": " "}).status_code == 400
+    for reason in ("A digit too many.", "Another."):
+        answer = alice.call("PUT", where, {"reason": reason})
+        assert (answer.status_code, answer.json()["withdrawal"]["reason"]) == (200, "A digit too many.")
+    assert alice.call("GET", f"{address}/measurements").json()[0]["withdrawal"]["author"] == "alice"
+    after = alice.call("GET", f"{address}/bom").json()
+    assert after["version"] == before["version"] + 1
+    assert "zest" in json.dumps(before)
+    assert "zest" not in json.dumps(after)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        MeasurementWithdrawal.objects.all().delete()
+
+
+def test_the_packages_of_the_environment_lock_are_told(alice, client) -> None:
+    lock = "numpy==2.4.6 --hash=sha256:00\nScikit_Learn>=1.9\n-r more.txt\n"
+    net = make(alice, files={"README.md": CARD, "requirements.txt": lock, "conda.yaml": "dependencies: []"})
+    release(alice, net, "1.0.0")
+    address = f"{net}/versions/1.0.0"
+    assert alice.call("GET", f"{address}/environment").json()["is_pending"] is True
+    run_due()
+    found = Caller(client).call("GET", f"{address}/environment").json()
+    assert (found["path"], found["is_locked"], found["package_count"]) == ("requirements.txt", False, 2)
+    assert found["packages"] == [
+        {"name": "numpy", "version": "2.4.6", "wanted": "", "ecosystem": "pypi", "has_hash": True},
+        {"name": "scikit-learn", "version": "", "wanted": ">=1.9", "ecosystem": "pypi", "has_hash": False},
+    ]
+    assert (found["others"], "more.txt" in found["notes"][0]) == (["conda.yaml"], True)
+    bom = client.get(f"/api/v1/{address}/bom").content.decode()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bom) is None
+    assert [each.get("purl") for each in json.loads(bom)["components"]] == [
+        "pkg:pypi/numpy@2.4.6", "pkg:pypi/scikit-learn",
+    ]  # fmt: skip
+    page = client.get("/alice/net/versions/1.0.0").content.decode()
+    assert "not locked" in page
+    assert "scikit-learn &gt;=1.9" in page
+    asked = client.get("/alice/net/versions/1.0.0/environment?q=NUM").content.decode()
+    assert ("2.4.6" in asked, "scikit-learn</code>" in asked) == (True, False)
+    # the next version differs in one package, and the comparison says in which
+    put(alice, net, {"requirements.txt": lock.replace("2.4.6", "2.5.0")})
+    release(alice, net, "1.1.0")
+    run_due()
+    rows = client.get("/api/v1/compare?v=alice/net@1.0.0&v=alice/net@1.1.0").json()
+    group = next(each for each in rows["groups"] if each["key"] == "packages")
+    assert [row["title"] for row in group["rows"]] == ["environment lock", "packages", "numpy"]
