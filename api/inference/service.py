@@ -116,7 +116,7 @@ class Service:
                 raise Busy("This model is being deployed.", retry_after_s=2)
             raise Conflict(f"This model is not served at present ({endpoint.state}): its owner can start it again.")
         assert endpoint.version_uuid is not None
-        source = partial(_open, endpoint.version_uuid, endpoint.digest)
+        source = partial(_open, endpoint.version_uuid, endpoint.build_uuid, endpoint.digest)
         return await self.engine.load(endpoint.digest, endpoint.size_bytes, source)
 
     def _adopt(self, table: ServingTable) -> None:
@@ -141,7 +141,7 @@ class Service:
         later tick; what is lasting is reported as failed."""
         assert endpoint.next_version_uuid is not None
         actor = actors.system("inference")
-        source = partial(_open, endpoint.next_version_uuid, endpoint.next_digest)
+        source = partial(_open, endpoint.next_version_uuid, endpoint.next_build_uuid, endpoint.next_digest)
         try:
             loaded = await self.engine.load(endpoint.next_digest, endpoint.next_size_bytes, source)
             spec = loaded.model.spec
@@ -196,11 +196,11 @@ class Service:
 
 
 @contextmanager
-def _open(version_uuid: UUID, digest: str) -> Iterator[Reader]:
+def _open(version_uuid: UUID, build_uuid: UUID | None, digest: str) -> Iterator[Reader]:
     """`open_model`, on the loading thread's own connection."""
     try:
         connection.close_if_unusable_or_obsolete()
-        with open_model(version_uuid, digest) as reader:
+        with open_model(version_uuid, build_uuid, digest) as reader:
             yield reader
     except BROKEN as error:
         connection.close()

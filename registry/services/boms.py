@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from registry import version_names
-from registry.models import Measurement, Version
+from registry.build_queries import withdrawal_of
+from registry.models import Build, Measurement, Version
 from registry.queries import Entry, all_files, blobs_of
 from registry.states import MeasurementKind, RepoKind
 
@@ -74,8 +75,11 @@ _CONTEXT = {
 """The context of Croissant 1.1, word for word: readers warn of any other."""
 
 
-def cyclonedx_of(version: Version, measurements: list[Measurement], *, site: str) -> dict[str, Any]:
-    """The CycloneDX 1.6 document of a version; `site` is the address of this site. Reads the list of files, no file."""
+def cyclonedx_of(
+    version: Version, measurements: list[Measurement], builds: list[Build], *, site: str
+) -> dict[str, Any]:
+    """The CycloneDX 1.6 document of a version; `site` is the address of this site. Reads the list of files, no file. Builds, withdrawn
+    ones too, are named with their digest and their comparison."""
     repo = version.repo
     full_name = f"{repo.namespace.name}/{repo.name}"
     files, is_whole = _files(version)
@@ -116,6 +120,11 @@ def cyclonedx_of(version: Version, measurements: list[Measurement], *, site: str
                 if each.kind == MeasurementKind.HARDWARE
                 for name, value in each.values.items()
             ),
+            *(
+                {"name": f"mercato:build:{each.uuid}:{name}", "value": value}
+                for each in builds
+                for name, value in _told_of_build(each).items()
+            ),
         ],
     }
     if repo.kind == RepoKind.MODEL:
@@ -124,7 +133,7 @@ def cyclonedx_of(version: Version, measurements: list[Measurement], *, site: str
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "serialNumber": f"urn:uuid:{version.uuid}",
-        "version": 1 + len(measurements),
+        "version": 1 + len(measurements) + sum(1 + len(each.marks.all()) for each in builds),
         "metadata": {
             "timestamp": version.created_at.isoformat(),
             "tools": {"components": [{"type": "application", "name": "Mercato"}]},
@@ -175,6 +184,18 @@ def croissant_of(version: Version, *, site: str) -> dict[str, Any]:
             "recordSet": record_sets or None,
         }
     )
+
+
+def _told_of_build(build: Build) -> dict[str, str]:
+    mark = withdrawal_of(build)
+    return {
+        "format": build.format,
+        "sha256": build.sha256,
+        "files": ", ".join(f"{each.path} sha256:{each.blob.sha256}" for each in build.files.all()),
+        "max_difference": f"{build.equivalence['max_difference']:.3g}",
+        "label_agreement": f"{build.equivalence['label_agreement']:g}",
+        **({"withdrawn": mark.reason} if mark else {}),
+    }
 
 
 def _files(version: Version) -> tuple[list[tuple[Entry, str]], bool]:

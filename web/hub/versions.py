@@ -16,6 +16,7 @@ from registry.services.cards import render_markdown
 from registry.services.profiles import known_profile
 from registry.standing import Standing, standing_of
 from registry.states import KeyAlgorithm, MeasurementKind, RepoKind
+from web.hub.builds import BuildsView
 from web.hub.data import validity_of
 from web.hub.heads import RepoHead
 from web.hub.history import Trend
@@ -196,6 +197,7 @@ class VersionPage:
     downloads: list[Fact]
     validity: str | None
     data_href: str
+    builds: BuildsView | None
     deploy_href: str
     use_href: str
     alias_form: Any
@@ -247,10 +249,19 @@ class VersionPage:
             # None where there is no data to hold against rules
             validity=validity_of(known_profile(version.commit)) if repo.kind == "dataset" else None,
             data_href=repo_url(repo, "data", version.name) if repo.kind == "dataset" and head.can_read else "",
+            builds=BuildsView.of(
+                repo,
+                version,
+                can_read=head.can_read,
+                can_write=head.can_write,
+                is_in_use=not row.standing.is_yanked,
+            )
+            if repo.kind == RepoKind.MODEL
+            else None,
             deploy_href=with_query("/endpoints/new", version=str(version.uuid))
             if repo.kind == "model" and signature and not row.standing.is_yanked
             else "",
-            use_href=with_query("/jobs/new", version=str(version.uuid)),
+            use_href=with_query("/jobs/new", version=str(version.uuid)) if not row.standing.is_yanked else "",
             alias_form=alias_form if head.can_write and not row.standing.is_yanked else None,
             deprecation_form=deprecation_form if head.can_write else None,
             yank_form=yank_form if head.can_write else None,

@@ -14,7 +14,7 @@ from api.v1.base import KEY_PARAMETER, PAGE_PARAMETERS, View, page_of
 from api.v1.registry import version_wire as wire
 from api.v1.registry.views import RepoView
 from common.errors import Invalid
-from registry import queries
+from registry import build_queries, queries
 from registry.services import boms, measurements, signing, standing, versions
 from registry.states import KeyAlgorithm, RepoKind
 
@@ -119,7 +119,8 @@ class Bom(VersionView):
     def get(self, request: Request, **names: str) -> HttpResponse:
         """The bill of materials: CycloneDX 1.6, for models with a model card."""
         version = self.version(Action.REPO_DISCOVER)
-        bom = boms.cyclonedx_of(version, queries.measurements_of(version), site=settings.PUBLIC_URL)
+        builds = list(build_queries.builds_of(version)[: build_queries.BUILD_LIMIT])
+        bom = boms.cyclonedx_of(version, queries.measurements_of(version), builds, site=settings.PUBLIC_URL)
         return _document(bom, "application/vnd.cyclonedx+json; version=1.6", f"{version.name}.cdx.json")
 
 
