@@ -57,6 +57,11 @@ class ServedEndpoint:
         return self.state in SERVING
 
     @property
+    def may_answer(self) -> bool:
+        """Whether a call may reach its model, also one that is in memory already."""
+        return self.is_serving and not self.is_held_back
+
+    @property
     def is_loading(self) -> bool:
         return self.state in LOADING
 

@@ -106,11 +106,15 @@ class Service:
             raise found.with_traceback(None)
         return found
 
+    def refuse_held_back(self, endpoint: ServedEndpoint) -> None:
+        """Raises Conflict when the model's file is under quarantine."""
+        if endpoint.is_held_back:
+            raise Conflict("The file of this model is under quarantine, so it is not served.", code="quarantined")
+
     async def loaded(self, endpoint: ServedEndpoint) -> LoadedModel:
         """The endpoint's model, loaded now if need be. Raises Busy while it is first deployed, Conflict when it is stopped or has
         failed, and what `Engine.load` raises."""
-        if endpoint.is_held_back:
-            raise Conflict("The file of this model is under quarantine, so it is not served.", code="quarantined")
+        self.refuse_held_back(endpoint)
         if not endpoint.is_serving:
             if endpoint.state == EndpointState.DEPLOYING:
                 raise Busy("This model is being deployed.", retry_after_s=2)
@@ -123,7 +127,9 @@ class Service:
         """A new table: budgets may have been filled, endpoints may wait to be loaded."""
         self.purse.forget_spent()
         self._deploy_waiting(table)
-        known = {each.digest for each in table.by_slug.values()} | {each.next_digest for each in table.by_slug.values()}
+        # what is held back is given up at once, unless another endpoint may still serve the same file
+        known = {each.digest for each in table.by_slug.values() if not each.is_held_back}
+        known |= {each.next_digest for each in table.by_slug.values()}
         self.engine.keep_only(known)
 
     def _deploy_waiting(self, table: ServingTable) -> None:

@@ -44,7 +44,7 @@ class Report:
         agreement = given.get("label_agreement")
         rows = [
             ("Compared on", f"{count('real_rows')} inputs of {given.get('dataset') or 'the evaluation data'}"),
-            ("and on", f"{count('boundary_rows')} made where it is hardest"),
+            ("and on", f"{count('boundary_rows')} cases made up where it is hardest"),
             ("Largest difference", figure("max_absolute_difference")),
             ("relative to the answer", figure("max_relative_difference")),
             ("as judged", f"{figure('max_difference')} of {figure('tolerance')} allowed"),
