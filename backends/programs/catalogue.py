@@ -161,7 +161,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="quantize-int8",
-            title="Make an int8 build",
+            title="Compress to int8",
             module="quantize_int8",
             task="compression",
             produces="model",
@@ -188,13 +188,11 @@ RECIPES: dict[str, Recipe] = {
                     "max_accuracy_loss",
                     ParameterType.NUMBER,
                     0.02,
-                    "The job fails when the new build loses more than this part of the accuracy.",
+                    "The job fails when the result loses more than this part of the accuracy.",
                     low=0,
                     high=1,
                 ),
-                Parameter(
-                    "latency_runs", ParameterType.INTEGER, 300, "Timed calls of each build.", low=20, high=10_000
-                ),
+                Parameter("latency_runs", ParameterType.INTEGER, 300, "Timed calls of each.", low=20, high=10_000),
                 _TITLE,
                 _LICENCE,
             ),

@@ -15,7 +15,7 @@ from accounts.services import audit
 from backends.programs.catalogue import MIN_COMPARED, TOLERANCE
 from common.clock import now
 from common.errors import Conflict, Invalid
-from lineage.services.record import Ref, record_edge
+from lineage.services.record import Ref, record_node
 from registry.build_queries import build_by_uuid, withdrawal_of
 from registry.measurements import bounded_object
 from registry.models import Build, BuildFile, BuildMark, Version
@@ -51,9 +51,9 @@ def add_build(
     key: str,
 ) -> Build:
     """Add `files` (path, stored bytes) to the version as a build that `program` has made and compared. Needs the right to write.
-    Writes the build, the edge version → build, audit; the repository holds the bytes, and they are scanned. A second call with the
-    same `key` returns what the first made. Raises Invalid for a report that is not whole or shows another answer than the
-    version's (`not_equivalent`), Conflict for a withdrawn version, KnownMalware, QuotaExceeded."""
+    Writes the build, its lineage node (the job adds the edges), audit; the repository holds the bytes, and they are scanned. A second
+    call with the same `key` returns what the first made. Raises Invalid for a report that is not whole or shows another answer than
+    the version's (`not_equivalent`), Conflict for a withdrawn version, KnownMalware, QuotaExceeded."""
     repo = require_repo_by_uuid(actor, version.repo.uuid, Action.REPO_WRITE)
     if repo.kind != RepoKind.MODEL:
         raise Invalid("Only versions of models have builds.")
@@ -86,7 +86,7 @@ def add_build(
                 created_at=now(),
             )
             BuildFile.objects.bulk_create([BuildFile(build=build, path=path, blob=blob) for path, blob in files])
-            record_edge(Ref("version", version.uuid), Ref("build", build.uuid), "build")
+            record_node(Ref("build", build.uuid))
             _audit(actor, build, "added", sha256=build.sha256, format=str(build.format))
             ask_for_scan(repo)
     except IntegrityError:
