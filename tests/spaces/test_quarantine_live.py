@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 import pytest
 from huggingface_hub import CommitOperationAdd
@@ -53,7 +54,7 @@ class Calls:
                 self.answers.append((time.time(), got.status, got.data.decode()))
                 self.is_over.wait(0.05)
 
-    def __enter__(self) -> "Calls":
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self.run)
         self._thread.start()
         return self

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.django_db
 def badge_of(browser, path: str) -> list[str]:
     """The words of the badges that lead to the reasons."""
     found = re.findall(
-        r'<a class="badge-link" href="([^"]+)".*?</svg>([^<]+)</span>\s*</a>', browser.get(path).content.decode(), re.S
+        r'<a class="badge-link" href="([^"]+)".*?</svg>([^<]+)</span>\s*</a>',
+        browser.get(path).content.decode(),
+        re.DOTALL,
     )
     assert {href for href, _ in found} <= {"/shop/digits/safety"}
     return [word for _, word in found]
