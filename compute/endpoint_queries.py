@@ -10,12 +10,10 @@ from django.conf import settings
 from backends.contracts.stores import Reader
 from common.errors import Busy, Invalid
 from compute.models import Endpoint
+from registry.build_queries import GRAPH, build_named, file_of
 from registry.queries import blob_of, entry_at, held_back, verdict_of_blob, version_by_uuid
 from registry.services.storage import open_blob
 from registry.states import Verdict
-
-MODEL_FILE = "model.onnx"
-"""What of a version is served."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,11 @@ def addresses(endpoint: Endpoint) -> Addresses:
 
 
 @contextmanager
-def open_model(version_uuid: UUID, digest: str) -> Iterator[Reader]:
-    """The bytes of a version's model file, for the process that will run it. Raises Invalid unless scanning has proven that the
+def open_model(version_uuid: UUID, build_uuid: UUID | None, digest: str) -> Iterator[Reader]:
+    """The bytes of the model file of a version, or of a build of it, for the process that will run it. Raises Invalid unless scanning has proven that the
     file holds data only and unless it is free of quarantine; Busy while it has not been scanned; Invalid when it is not the one of `digest`."""
     version = version_by_uuid(version_uuid)
-    blob = blob_of(entry_at(version.commit, MODEL_FILE))
+    blob = file_of(build_named(version, build_uuid), GRAPH) if build_uuid else blob_of(entry_at(version.commit, GRAPH))
     if held_back(version.repo_id, [blob.pk]):
         raise Invalid("The model file is under quarantine.", code="quarantined")
     if blob.sha256 != digest:

@@ -43,7 +43,10 @@ class ServedEndpoint:
     version_name: str
     digest: str
     size_bytes: int
+    build_uuid: UUID | None
+    """None: the version's own file is served."""
     next_version_uuid: UUID | None
+    next_build_uuid: UUID | None
     next_digest: str
     next_size_bytes: int
     is_held_back: bool = False
@@ -52,6 +55,11 @@ class ServedEndpoint:
     @property
     def is_serving(self) -> bool:
         return self.state in SERVING
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether a call may reach its model, also one that is in memory already."""
+        return self.is_serving and not self.is_held_back
 
     @property
     def is_loading(self) -> bool:
@@ -161,7 +169,7 @@ def serving_table() -> ServingTable:
         .select_related("namespace")
         .defer("signature", "next_signature")
     )
-    held = held_back_models({row.version_uuid: row.digest for row in rows if row.version_uuid is not None})
+    held = held_back_models({(row.version_uuid, row.digest) for row in rows if row.version_uuid is not None})
     endpoints = [
         ServedEndpoint(
             pk=row.pk,
@@ -177,10 +185,12 @@ def serving_table() -> ServingTable:
             version_name=row.version_name,
             digest=row.digest,
             size_bytes=row.size_bytes,
+            build_uuid=row.build_uuid,
             next_version_uuid=row.next_version_uuid,
+            next_build_uuid=row.next_build_uuid,
             next_digest=row.next_digest,
             next_size_bytes=row.next_size_bytes,
-            is_held_back=row.version_uuid in held,
+            is_held_back=(row.version_uuid, row.digest) in held,
         )
         for row in rows
     ]

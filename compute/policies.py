@@ -12,7 +12,9 @@ from compute.models import Job
 
 def visible_jobs(actor: Actor) -> QuerySet[Job]:
     """The jobs that the actor may read, with what a list shows joined."""
-    jobs = Job.objects.select_related("namespace", "target__namespace", "version", "created_by")
+    jobs = Job.objects.select_related(
+        "namespace", "target__namespace", "version", "build__version__repo__namespace", "created_by"
+    )
     if actor.is_system:
         return jobs
     return jobs.filter(namespace_id__in=[pk for pk in actor.member_namespaces() if actor.may(Action.JOB_READ, pk)])

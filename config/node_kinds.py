@@ -9,6 +9,7 @@ from compute.endpoint_policies import visible_endpoints
 from compute.policies import visible_jobs
 from lineage.kinds import NodeCard
 from market.policies import visible_listings, visible_orders
+from registry.build_queries import visible_builds
 from registry.policies import visible_repos, visible_versions
 from web import links
 
@@ -21,6 +22,19 @@ def versions(actor: Actor, uuids: Collection[UUID]) -> dict[UUID, NodeCard]:
             f"{row.repo.namespace.name}/{row.repo.name} {row.name}",
             links.version_url(row.repo, row.name),
             row.repo.kind,
+        )
+        for row in rows
+    }
+
+
+def builds(actor: Actor, uuids: Collection[UUID]) -> dict[UUID, NodeCard]:
+    """Builds of versions of repositories that the actor may discover. One query."""
+    rows = visible_builds(actor).filter(uuid__in=list(uuids))
+    return {
+        row.uuid: NodeCard(
+            f"{row.version.repo.namespace.name}/{row.version.repo.name} {row.version.name}, {row.format} build",
+            f"{links.version_url(row.version.repo, row.version.name)}#build-{row.uuid}",
+            row.format,
         )
         for row in rows
     }

@@ -8,6 +8,7 @@ def connect() -> None:
     """Join the apps. Each line says what one app contributes to another that does not know it."""
     # the graph of lineage learns what its nodes are called and who may see them
     kinds.register("version", node_kinds.versions)
+    kinds.register("build", node_kinds.builds)
     kinds.register("model", node_kinds.repos)
     kinds.register("dataset", node_kinds.repos)
     kinds.register("job", node_kinds.jobs)

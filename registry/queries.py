@@ -2,12 +2,12 @@
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import F, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from accounts.actors import Actor
 from common.errors import Invalid, NotFound
@@ -38,7 +38,7 @@ from registry.paths import LATEST, PULL_PREFIX, is_alias
 from registry.policies import visible_repos
 from registry.services import storage
 from registry.standing import standing_of
-from registry.states import Verdict
+from registry.states import MarkKind, Verdict
 from registry.trees import Node
 
 _SHA = re.compile(r"[0-9a-f]{5,40}")
@@ -109,6 +109,14 @@ def entry_at(commit: Commit, path: str) -> Entry:
             folder = f"{folder}/{part}" if folder else part
     assert node is not None
     return _entry(folder, node)
+
+
+def entry_at_or_none(commit: Commit, path: str) -> Entry | None:
+    """`entry_at`; None where there is nothing."""
+    try:
+        return entry_at(commit, path)
+    except EntryNotFound:
+        return None
 
 
 def find_entries(tree: Tree, paths: Iterable[str]) -> dict[str, Node]:
@@ -345,6 +353,13 @@ def alias_moves_of(repo: Repo, name: str | None = None, *, limit: int = 100) -> 
     return list((moves.filter(name=name) if name else moves)[:limit])
 
 
+def in_use(versions: QuerySet[Version]) -> QuerySet[Version]:
+    """Those that are not withdrawn."""
+    marks = VersionMark.objects.filter(version=OuterRef("pk"), kind__in=[MarkKind.YANKED, MarkKind.RESTORED])
+    newest = Subquery(marks.order_by("-pk").values("kind")[:1])
+    return versions.annotate(last_mark=newest).exclude(last_mark=MarkKind.YANKED, last_mark__isnull=False)
+
+
 def names_to_succeed(version: Version, *, limit: int = 100) -> list[str]:
     """The versions that could take the place of this one, the last published first: its siblings that are not withdrawn."""
     siblings = versions_of(version.repo).exclude(pk=version.pk)[:limit]
@@ -472,15 +487,15 @@ def blob_by_digest(sha256: str) -> Blob | None:
     return Blob.objects.filter(sha256=sha256).first()
 
 
-def held_back_models(digests: Mapping[UUID, str]) -> set[UUID]:
-    """Those of the versions (uuid → SHA-256 of the file that is served) whose file is under quarantine. One query, or two."""
-    rows = Quarantine.objects.filter(_IN_FORCE, blob__sha256__in=set(digests.values()))
+def held_back_models(served: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+    """Those of the models (version, SHA-256 of the file that is served) whose file is under quarantine. One query, or two."""
+    rows = Quarantine.objects.filter(_IN_FORCE, blob__sha256__in={sha256 for _, sha256 in served})
     held = list(rows.values_list("blob__sha256", "repo_id"))
     if not held:
         return set()
     everywhere = {sha256 for sha256, repo_id in held if repo_id is None}
-    repos = dict(Version.objects.filter(uuid__in=list(digests)).values_list("uuid", "repo_id"))
-    return {uuid for uuid, sha256 in digests.items() if sha256 in everywhere or (sha256, repos.get(uuid)) in held}
+    repos = dict(Version.objects.filter(uuid__in={uuid for uuid, _ in served}).values_list("uuid", "repo_id"))
+    return {each for each in served if each[1] in everywhere or (each[1], repos.get(each[0])) in held}
 
 
 def held_back_in(version_uuids: Iterable[UUID | str]) -> Quarantine | None:
@@ -488,12 +503,19 @@ def held_back_in(version_uuids: Iterable[UUID | str]) -> Quarantine | None:
     through the files otherwise."""
     versions = Version.objects.filter(uuid__in=list(version_uuids)).select_related("commit__tree")
     for version in versions:
-        rows = Quarantine.objects.filter(_IN_FORCE, blob__repo_rows__repo_id=version.repo_id)
-        held = {row.blob_id: row for row in rows.filter(Q(repo__isnull=True) | Q(repo_id=version.repo_id))}
-        if held:
-            for entry in all_files(version.commit):
-                if entry.ref in held:
-                    return held[entry.ref]
+        if (found := held_back_at(version.commit)) is not None:
+            return found
+    return None
+
+
+def held_back_at(commit: Commit) -> Quarantine | None:
+    """A quarantine that holds back some file of the commit; the cost of `held_back_in`."""
+    rows = Quarantine.objects.filter(_IN_FORCE, blob__repo_rows__repo_id=commit.repo_id)
+    held = {row.blob_id: row for row in rows.filter(Q(repo__isnull=True) | Q(repo_id=commit.repo_id))}
+    if held:
+        for entry in all_files(commit):
+            if entry.ref in held:
+                return held[entry.ref]
     return None
 
 

@@ -136,6 +136,20 @@ class MarkKind(StrEnum):
     RESTORED = "restored"
 
 
+class BuildFormat(StrEnum):
+    """What a build is made for: ONNX Runtime or OpenVINO."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+
+
+class BuildMarkKind(StrEnum):
+    """What was said of a build later."""
+
+    WITHDRAWN = "withdrawn"
+    RESTORED = "restored"
+
+
 class MeasurementKind(StrEnum):
     METRIC = "metric"
     HARDWARE = "hardware"

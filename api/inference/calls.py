@@ -87,7 +87,7 @@ async def infer(
     statistics = service.statistics.of(endpoint.slug, endpoint.version_name)
     request_id = new_uuid()
     try:
-        loaded = service.engine.get(endpoint.digest) if endpoint.is_serving else None
+        loaded = service.engine.get(endpoint.digest) if endpoint.may_answer else None
         if loaded is None:
             loaded = await service.loaded(endpoint)
         declared = _declared(headers)

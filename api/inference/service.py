@@ -106,24 +106,30 @@ class Service:
             raise found.with_traceback(None)
         return found
 
+    def refuse_held_back(self, endpoint: ServedEndpoint) -> None:
+        """Raises Conflict when the model's file is under quarantine."""
+        if endpoint.is_held_back:
+            raise Conflict("The file of this model is under quarantine, so it is not served.", code="quarantined")
+
     async def loaded(self, endpoint: ServedEndpoint) -> LoadedModel:
         """The endpoint's model, loaded now if need be. Raises Busy while it is first deployed, Conflict when it is stopped or has
         failed, and what `Engine.load` raises."""
-        if endpoint.is_held_back:
-            raise Conflict("The file of this model is under quarantine, so it is not served.", code="quarantined")
+        self.refuse_held_back(endpoint)
         if not endpoint.is_serving:
             if endpoint.state == EndpointState.DEPLOYING:
                 raise Busy("This model is being deployed.", retry_after_s=2)
             raise Conflict(f"This model is not served at present ({endpoint.state}): its owner can start it again.")
         assert endpoint.version_uuid is not None
-        source = partial(_open, endpoint.version_uuid, endpoint.digest)
+        source = partial(_open, endpoint.version_uuid, endpoint.build_uuid, endpoint.digest)
         return await self.engine.load(endpoint.digest, endpoint.size_bytes, source)
 
     def _adopt(self, table: ServingTable) -> None:
         """A new table: budgets may have been filled, endpoints may wait to be loaded."""
         self.purse.forget_spent()
         self._deploy_waiting(table)
-        known = {each.digest for each in table.by_slug.values()} | {each.next_digest for each in table.by_slug.values()}
+        # what is held back is given up at once, unless another endpoint may still serve the same file
+        known = {each.digest for each in table.by_slug.values() if not each.is_held_back}
+        known |= {each.next_digest for each in table.by_slug.values()}
         self.engine.keep_only(known)
 
     def _deploy_waiting(self, table: ServingTable) -> None:
@@ -141,7 +147,7 @@ class Service:
         later tick; what is lasting is reported as failed."""
         assert endpoint.next_version_uuid is not None
         actor = actors.system("inference")
-        source = partial(_open, endpoint.next_version_uuid, endpoint.next_digest)
+        source = partial(_open, endpoint.next_version_uuid, endpoint.next_build_uuid, endpoint.next_digest)
         try:
             loaded = await self.engine.load(endpoint.next_digest, endpoint.next_size_bytes, source)
             spec = loaded.model.spec
@@ -196,11 +202,11 @@ class Service:
 
 
 @contextmanager
-def _open(version_uuid: UUID, digest: str) -> Iterator[Reader]:
+def _open(version_uuid: UUID, build_uuid: UUID | None, digest: str) -> Iterator[Reader]:
     """`open_model`, on the loading thread's own connection."""
     try:
         connection.close_if_unusable_or_obsolete()
-        with open_model(version_uuid, digest) as reader:
+        with open_model(version_uuid, build_uuid, digest) as reader:
             yield reader
     except BROKEN as error:
         connection.close()

@@ -94,6 +94,7 @@ async def _model_ready(
 ) -> None:
     """Ready means that a call is answered: the model may have to be loaded again for it."""
     _, endpoint, _ = await admitted(service, route, headers)
+    service.refuse_held_back(endpoint)
     if not endpoint.is_serving:
         raise Busy(f"This model is {endpoint.state}.", retry_after_s=2)
     await reply_json(send, {"name": route.model or endpoint.slug, "ready": True}, extra)

@@ -38,12 +38,14 @@ class RecipeInput:
     kind: str
     required: bool = True
     help: str = ""
+    needs_graph: bool = False
+    """It is asked as `model.onnx`: of a version without one, its ONNX build is laid beside its files."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`module` runs as `python -m backends.programs.<module>`. `produces` is model or report. `task` is the kind of
-    work, for people to choose by. `tags` mark what it made."""
+    """`module` runs as `python -m backends.programs.<module>`. `produces` is model, build or report. `task` is the kind of
+    work, for people to choose by."""
 
     name: str
     title: str
@@ -55,7 +57,16 @@ class Recipe:
     summary: str
     opens_foreign_code: bool = False
     """Its input may run code of whoever made it when it is opened: such a program runs isolated or not at all."""
+    format: str = ""
+    """Of the build that it makes, of the version that is its input `model`."""
+    target: str = ""
+    """What the build runs on."""
 
+
+TOLERANCE = 1e-4
+"""Goal for float32 exports and builds; measured differences lie between 1e-8 and 8e-5. Of a number, in units of its spread."""
+MIN_COMPARED = 100
+"""Real inputs that a comparison takes at least."""
 
 # A string of a parameter ends up in JSON, a card and a log line; nobody needs more than this.
 MAX_TEXT = 2_000
@@ -150,13 +161,18 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="quantize-int8",
-            title="Make an int8 build",
+            title="Compress to int8",
             module="quantize_int8",
             task="compression",
             produces="model",
             summary="Stores weights and activations of a network in 8 bits and measures what that costs and gains.",
             inputs=(
-                RecipeInput("model", "model", help="A version with model.onnx and signature.json."),
+                RecipeInput(
+                    "model",
+                    "model",
+                    needs_graph=True,
+                    help="A version with model.onnx and signature.json, or with an ONNX build.",
+                ),
                 RecipeInput("data", "dataset", help="The dataset it was trained on, for calibration and comparison."),
             ),
             parameters=(
@@ -172,13 +188,11 @@ RECIPES: dict[str, Recipe] = {
                     "max_accuracy_loss",
                     ParameterType.NUMBER,
                     0.02,
-                    "The job fails when the new build loses more than this part of the accuracy.",
+                    "The job fails when the result loses more than this part of the accuracy.",
                     low=0,
                     high=1,
                 ),
-                Parameter(
-                    "latency_runs", ParameterType.INTEGER, 300, "Timed calls of each build.", low=20, high=10_000
-                ),
+                Parameter("latency_runs", ParameterType.INTEGER, 300, "Timed calls of each.", low=20, high=10_000),
                 _TITLE,
                 _LICENCE,
             ),
@@ -188,7 +202,9 @@ RECIPES: dict[str, Recipe] = {
             title="Convert to ONNX",
             module="convert_onnx",
             task="conversion",
-            produces="model",
+            produces="build",
+            format="onnx",
+            target="any processor",
             summary="Turns a model of scikit-learn, LightGBM, XGBoost, PyTorch or Keras into one ONNX graph and proves that it answers alike.",
             opens_foreign_code=True,
             inputs=(
@@ -215,8 +231,6 @@ RECIPES: dict[str, Recipe] = {
                 Parameter(
                     "table", ParameterType.STRING, "", "Path of the table in the dataset, where it holds several."
                 ),
-                _TITLE,
-                _LICENCE,
             ),
         ),
         Recipe(
@@ -224,10 +238,17 @@ RECIPES: dict[str, Recipe] = {
             title="Build for OpenVINO",
             module="convert_openvino",
             task="conversion",
-            produces="model",
-            summary="Adds the same network in OpenVINO's format, for Intel processors, and proves that it answers alike.",
+            produces="build",
+            format="openvino",
+            target="Intel processors",
+            summary="Turns a version's ONNX graph into OpenVINO's format, for Intel processors, and proves that it answers alike.",
             inputs=(
-                RecipeInput("model", "model", help="A version with model.onnx and signature.json."),
+                RecipeInput(
+                    "model",
+                    "model",
+                    needs_graph=True,
+                    help="A version with model.onnx and signature.json, or with an ONNX build.",
+                ),
                 RecipeInput(
                     "data", "dataset", help="Rows to compare the two on: at least 100, best those it was tested on."
                 ),
@@ -239,8 +260,6 @@ RECIPES: dict[str, Recipe] = {
                     "",
                     "Column of the answers. Needed where the version has no training.json that names it.",
                 ),
-                _TITLE,
-                _LICENCE,
             ),
         ),
         Recipe(
@@ -251,7 +270,12 @@ RECIPES: dict[str, Recipe] = {
             produces="report",
             summary="Measures a model on a dataset: metrics with 95 % intervals, confusion, results per class.",
             inputs=(
-                RecipeInput("model", "model", help="A version with model.onnx and signature.json."),
+                RecipeInput(
+                    "model",
+                    "model",
+                    needs_graph=True,
+                    help="A version with model.onnx and signature.json, or with an ONNX build.",
+                ),
                 RecipeInput("data", "dataset", help="A dataset with the columns or images that the model takes."),
             ),
             parameters=(

@@ -13,7 +13,12 @@ from common.clock import now
 
 
 class Refused(Exception):
-    """The job cannot succeed as it is. The message is one or two sentences for the person who started it."""
+    """The job cannot succeed as it is. The message is one or two sentences for the person who started it. `equivalence` is the
+    report that it was refused for, so that this person can look at it."""
+
+    def __init__(self, message: str, *, equivalence: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.equivalence = equivalence
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,9 @@ class JobFolder:
         """Write `result.json`, whole or not at all: the sign that the job is done."""
         self._write_atomically("result.json", result)
 
-    def refuse(self, message: str) -> None:
-        """Write `error.json`: why the job ended without a result."""
-        self._write_atomically("error.json", {"message": message})
+    def refuse(self, message: str, *, equivalence: dict[str, Any] | None = None) -> None:
+        """Write `error.json`: why the job ended without a result, and the comparison that decided it."""
+        self._write_atomically("error.json", {"message": message, "equivalence": equivalence})
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with (self.root / name).open("a") as file:

@@ -39,7 +39,7 @@ def launch(module: str) -> None:
     try:
         importlib.import_module(module).run(folder)
     except Refused as refusal:
-        folder.refuse(str(refusal))
+        folder.refuse(str(refusal), equivalence=refusal.equivalence)
         print(f"stopped: {refusal}", flush=True)
         sys.exit(EXIT_REFUSED)
     except MemoryError:

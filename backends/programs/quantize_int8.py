@@ -1,4 +1,4 @@
-"""Make an int8 build of a model: `python -m backends.programs.quantize_int8` in a job folder. The work is in `models.quantizing`."""
+"""Store a model in 8 bits: `python -m backends.programs.quantize_int8` in a job folder. The work is in `models.quantizing`."""
 
 from backends.programs import launching
 

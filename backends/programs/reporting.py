@@ -136,6 +136,19 @@ def finish(
     )
 
 
+def finish_build(
+    folder: JobFolder,
+    *,
+    signature: dict[str, Any],
+    packages: dict[str, Any],
+    equivalence: dict[str, Any],
+    summary: str,
+) -> None:
+    """Write result.json of a program that makes a build: the outputs are the build, and what is said of it stands beside it."""
+    folder.progress(1.0, "Done")
+    folder.finish({"signature": signature, "environment": packages, "equivalence": equivalence, "summary": summary})
+
+
 def code(text: object) -> str:
     """Text of strangers inside Markdown: as code, on one line, unable to end it."""
     return "`" + " ".join(str(text).replace("`", "'").replace("|", "/").split()) + "`"

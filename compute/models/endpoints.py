@@ -27,6 +27,8 @@ class Endpoint(models.Model):
 
     version_uuid = models.UUIDField(null=True)
     version_name = models.CharField(max_length=80, blank=True)
+    build_uuid = models.UUIDField(null=True)
+    """The build of the version that is served; null: the version's own file."""
     digest = models.CharField(max_length=64, blank=True)
     """SHA-256 (hex) of the model file."""
     size_bytes = models.BigIntegerField(default=0)
@@ -35,6 +37,7 @@ class Endpoint(models.Model):
 
     next_version_uuid = models.UUIDField(null=True)
     next_version_name = models.CharField(max_length=80, blank=True)
+    next_build_uuid = models.UUIDField(null=True)
     next_digest = models.CharField(max_length=64, blank=True)
     next_size_bytes = models.BigIntegerField(default=0)
     next_signature = models.JSONField(default=dict)

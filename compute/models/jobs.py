@@ -17,13 +17,16 @@ class Job(models.Model):
     title = models.CharField(max_length=200)
     parameters = models.JSONField(default=dict)
     inputs = models.JSONField(default=dict)
-    """`{name: {"version_uuid", "kind", "title"}}`, as they were when the job was submitted."""
+    """`{name: {"version_uuid", "kind", "title"}}`, as they were when the job was submitted; with `build_uuid`, that build's files lie
+    beside those of the version."""
     target = models.ForeignKey("registry.Repo", null=True, on_delete=models.PROTECT, related_name="+")
     """Where the outcome is published; none for a job that only reports."""
     version_name = models.CharField(max_length=80, blank=True)
     """What the outcome is to be called; empty: the next number."""
     version = models.ForeignKey("registry.Version", null=True, on_delete=models.PROTECT, related_name="+")
     """The outcome."""
+    build = models.ForeignKey("registry.Build", null=True, on_delete=models.PROTECT, related_name="+")
+    """The outcome of a recipe that makes a build of its input."""
     key = models.CharField(max_length=120, null=True)
     """The caller's idempotency key, within the namespace."""
 
@@ -40,7 +43,7 @@ class Job(models.Model):
     """0–1, as the program says."""
     message = models.CharField(max_length=200, blank=True)
     result = models.JSONField(default=dict)
-    """`{"metrics", "summary", "equivalence"}` of the attempt that succeeded."""
+    """`{"metrics", "summary", "equivalence"}` of the attempt that succeeded; of one that was refused for its comparison, that alone."""
 
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=now)

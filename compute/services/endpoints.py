@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -22,18 +22,21 @@ from common.clock import now
 from common.errors import Conflict, Invalid
 from common.ids import is_name
 from compute.endpoint_policies import require_endpoint_by_uuid
-from compute.endpoint_queries import MODEL_FILE
 from compute.endpoint_states import ENDPOINTS, LOADING, EndpointState, EndpointVisibility
 from compute.models import Endpoint, EndpointGroupGrant, EndpointUserGrant
 from compute.models.endpoints import SLUG_LIMIT
 from lineage.services.record import Ref, record_edge
 from notices.services import notify_users
-from registry.errors import EntryNotFound
+from registry.build_queries import GRAPH, build_named, file_of, graph_build
 from registry.policies import require_version
-from registry.queries import blob_of, entry_at, verdict_of_blob
+from registry.queries import blob_of, entry_at_or_none, verdict_of_blob
+from registry.services.builds import refuse_withdrawn
 from registry.services.quarantine import require_free
 from registry.standing import refuse_yanked
-from registry.states import RepoKind, Verdict
+from registry.states import BuildFormat, RepoKind, Verdict
+
+if TYPE_CHECKING:
+    from registry.models import Blob, Version
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PROBLEM_LIMIT = 300
@@ -41,10 +44,11 @@ _PROBLEM_LIMIT = 300
 
 @dataclass(frozen=True)
 class _Model:
-    """What a version offers to be served."""
+    """What a version, or a build of it, offers to be served."""
 
     version_uuid: UUID
     version_name: str
+    build_uuid: UUID | None
     digest: str
     size_bytes: int
     signature: dict[str, Any]
@@ -56,13 +60,15 @@ def deploy(
     namespace: str,
     name: str,
     version_uuid: UUID | str,
+    build_uuid: UUID | str | None = None,
     slug: str | None = None,
     visibility: EndpointVisibility = EndpointVisibility.PRIVATE,
 ) -> Endpoint:
-    """Put a model version behind an address. For those who may run things in the namespace and read the version. Writes the
+    """Put a model version, or an ONNX build of it, behind an address. For those who may run things in the namespace and read the version. Writes the
     endpoint (`deploying` until the inference process has loaded the model), a lineage edge, an audit record. A second call
     with the same name is refused. Raises NotFound, Forbidden, AccessNeeded; Invalid for a bad name or slug, for a version
-    without `model.onnx` and for a file that scanning could not prove safe; Conflict when the name or slug is taken."""
+    without `model.onnx`, for a build of another format or of another version and for a file that scanning could not prove safe;
+    Conflict when the name or slug is taken and for what is withdrawn."""
     owner = require_namespace(actor, namespace, Action.NAMESPACE_RUN)
     if not is_name(name):
         raise Invalid(
@@ -73,7 +79,7 @@ def deploy(
             f"A slug is 1 to {SLUG_LIMIT} lower-case letters, digits and single dashes between them.",
             fields={"slug": "not a slug"},
         )
-    model = _model_of(actor, version_uuid)
+    model = _model_of(actor, version_uuid, build_uuid)
     if Endpoint.objects.filter(namespace=owner, name__iexact=name, deleted_at__isnull=True).exists():
         raise Conflict(f"There is an endpoint {owner.name}/{name} already.", fields={"name": "taken"})
     chosen = slug or _free_slug(f"{owner.name}-{name}")
@@ -87,28 +93,31 @@ def deploy(
                 created_by_id=actor.user_id,
                 **_as_next(model),
             )
-            record_edge(Ref("version", model.version_uuid), Ref("endpoint", endpoint.uuid), "deployed")
-            _announce(actor, endpoint, "deployed", version=str(model.version_uuid), slug=chosen)
+            record_edge(_source(model), Ref("endpoint", endpoint.uuid), "deployed")
+            _announce(actor, endpoint, "deployed", slug=chosen, **_named(model))
     except IntegrityError as error:
         raise Conflict(f"The slug {chosen} is taken: choose another.", fields={"slug": "taken"}) from error
     return endpoint
 
 
-def update(actor: Actor, endpoint: Endpoint, version_uuid: UUID | str) -> Endpoint:
-    """Move the endpoint to another version. For those who may write it and read the version. The present version answers until
+def update(
+    actor: Actor, endpoint: Endpoint, version_uuid: UUID | str, build_uuid: UUID | str | None = None
+) -> Endpoint:
+    """Move the endpoint to another version or build. For those who may write it and read the version. The present version answers until
     the next one is loaded; if that fails, it stays, and `problem` says why. A second call with the same version changes
     nothing. Raises as `deploy`; Conflict while it is stopped, failed or deploying."""
     require_endpoint_by_uuid(actor, endpoint.uuid, Action.ENDPOINT_WRITE)
-    model = _model_of(actor, version_uuid)
+    model = _model_of(actor, version_uuid, build_uuid)
+    wanted = (model.version_uuid, model.build_uuid)
     with transaction.atomic():
         row = _locked(endpoint)
-        if row.state == EndpointState.UPDATING and row.next_version_uuid == model.version_uuid:
+        if row.state == EndpointState.UPDATING and (row.next_version_uuid, row.next_build_uuid) == wanted:
             return row
-        if row.state == EndpointState.READY and row.version_uuid == model.version_uuid:
+        if row.state == EndpointState.READY and (row.version_uuid, row.build_uuid) == wanted:
             return row
         _move(row, EndpointState.UPDATING, problem="", **_as_next(model))
-        record_edge(Ref("version", model.version_uuid), Ref("endpoint", row.uuid), "deployed")
-        _announce(actor, row, "updated", version=str(model.version_uuid))
+        record_edge(_source(model), Ref("endpoint", row.uuid), "deployed")
+        _announce(actor, row, "updated", **_named(model))
     return row
 
 
@@ -134,7 +143,9 @@ def start(actor: Actor, endpoint: Endpoint) -> Endpoint:
         if row.state in {EndpointState.DEPLOYING, EndpointState.READY}:
             return row
         served = (
-            _as_next(_Model(row.version_uuid, row.version_name, row.digest, row.size_bytes, row.signature))
+            _as_next(
+                _Model(row.version_uuid, row.version_name, row.build_uuid, row.digest, row.size_bytes, row.signature)
+            )
             if row.version_uuid
             else {}
         )
@@ -209,11 +220,13 @@ def report_loaded(
             problem="",
             version_uuid=row.next_version_uuid,
             version_name=row.next_version_name,
+            build_uuid=row.next_build_uuid,
             digest=row.next_digest,
             size_bytes=row.next_size_bytes,
             signature=signature,
             next_version_uuid=None,
             next_version_name="",
+            next_build_uuid=None,
             next_digest="",
             next_size_bytes=0,
             next_signature={},
@@ -235,32 +248,56 @@ def report_failed(actor: Actor, uuid: UUID, digest: str, problem: str) -> bool:
     return True
 
 
-def _model_of(actor: Actor, version_uuid: UUID | str) -> _Model:
+def _model_of(actor: Actor, version_uuid: UUID | str, build_uuid: UUID | str | None) -> _Model:
     version = require_version(actor, version_uuid, Action.REPO_READ)
     if version.repo.kind != RepoKind.MODEL:
         raise Invalid("Only versions of models can be deployed.", fields={"version_uuid": "not a model"})
     refuse_yanked(version, "deployed")
-    try:
-        entry = entry_at(version.commit, MODEL_FILE)
-    except EntryNotFound as error:
-        raise Invalid(
-            f"The version has no file {MODEL_FILE}: convert the model to ONNX first.",
-            fields={"version_uuid": f"no {MODEL_FILE}"},
-        ) from error
-    blob = blob_of(entry)
+    build = build_named(version, build_uuid) if build_uuid else None
+    if build is not None:
+        refuse_withdrawn(build, "deployed")
+        if build.format != BuildFormat.ONNX:
+            raise Invalid(
+                "Endpoints answer from ONNX: choose the ONNX build.", fields={"build_uuid": f"made for {build.format}"}
+            )
+    blob = file_of(build, GRAPH) if build is not None else _own_graph(version)
     require_free(version.repo, [blob])
     if verdict_of_blob(blob) not in {None, Verdict.DATA_ONLY}:
         raise Invalid(
-            f"Scanning could not prove that {MODEL_FILE} holds nothing but data: it cannot be deployed.",
+            f"Scanning could not prove that {GRAPH} holds nothing but data: it cannot be deployed.",
             fields={"version_uuid": "not proven safe"},
         )
-    return _Model(version.uuid, version.name, blob.sha256, blob.size_bytes, version.signature)
+    signature = build.signature if build is not None else version.signature
+    return _Model(
+        version.uuid, version.name, build.uuid if build is not None else None, blob.sha256, blob.size_bytes, signature
+    )
+
+
+def _own_graph(version: "Version") -> "Blob":
+    entry = entry_at_or_none(version.commit, GRAPH)
+    if entry is not None:
+        return blob_of(entry)
+    build = graph_build(version)
+    raise Invalid(
+        f"The version has no file {GRAPH}: "
+        + (f"deploy its ONNX build {build.uuid}." if build is not None else "make an ONNX build of it first."),
+        fields={"version_uuid": f"no {GRAPH}"},
+    )
+
+
+def _source(model: _Model) -> Ref:
+    return Ref("build", model.build_uuid) if model.build_uuid else Ref("version", model.version_uuid)
+
+
+def _named(model: _Model) -> dict[str, str]:
+    return {"version": str(model.version_uuid)} | ({"build": str(model.build_uuid)} if model.build_uuid else {})
 
 
 def _as_next(model: _Model) -> dict[str, Any]:
     return {
         "next_version_uuid": model.version_uuid,
         "next_version_name": model.version_name,
+        "next_build_uuid": model.build_uuid,
         "next_digest": model.digest,
         "next_size_bytes": model.size_bytes,
         "next_signature": model.signature,

@@ -5,8 +5,10 @@ keyed by the attempt, so that doing it again changes nothing."""
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -35,6 +37,7 @@ from compute.states import ENDED, JOBS, JobState, Outcome
 from lineage.services.record import Ref, record_run
 from metering.meters import Meter
 from metering.services.usage import Usage, record
+from registry.build_queries import held_back_in_builds
 from registry.queries import held_back_in
 from work.door import enqueue
 
@@ -145,7 +148,9 @@ def _watch(job: Job, attempt: Attempt | None) -> None:
     assert attempt is not None
     folder = workplace.folder_of(attempt)
     status = job_runner().poll(attempt.handle)
-    held = held_back_in([given["version_uuid"] for given in job.inputs.values()])
+    held = held_back_in([given["version_uuid"] for given in job.inputs.values()]) or held_back_in_builds(
+        given["build_uuid"] for given in job.inputs.values() if "build_uuid" in given
+    )
     if held is not None:
         _end(job, attempt, JobState.FAILED, f"Stopped: a file of its inputs was put under quarantine ({held.reason}).")
     elif status.state is RunState.RUNNING:
@@ -166,18 +171,22 @@ def _watch(job: Job, attempt: Attempt | None) -> None:
     else:
         told = workplace.problem_of(folder)
         because = REASONS.get(status.reason, "") if status.reason else ""
-        _end(job, attempt, JobState.FAILED, because or told or f"The program failed with exit code {status.exit_code}.")
+        problem = because or told.message or f"The program failed with exit code {status.exit_code}."
+        _end(job, attempt, JobState.FAILED, problem, equivalence=told.equivalence)
 
 
 def _collect(job: Job, attempt: Attempt | None) -> None:
-    """Collecting → succeeded: bytes first, then commit, version, lineage, usage and the end of the job in one transaction."""
+    """Collecting → succeeded: bytes first, then commit and version, or the build, lineage, usage and the end of the job in one
+    transaction."""
     assert attempt is not None
+    equivalence: dict[str, Any] = {}
     folder = workplace.folder_of(attempt)
     if not folder.exists():
         _end(job, attempt, JobState.FAILED, "The folder of the job has vanished from the machine.")
         return
     try:
         result = workplace.result_of(folder)
+        equivalence = workplace.figures_of(result.equivalence)
         found = artifacts.collect(job, attempt, folder, _keep_going(job))
         kept = _record_of(attempt, folder)
         actor = _actor_of(job)
@@ -185,19 +194,22 @@ def _collect(job: Job, attempt: Attempt | None) -> None:
             if locked.cancel_requested_at is not None:
                 raise _Cancelled
             version = artifacts.publish(actor, locked, attempt, found, result) if locked.target else None
+            is_build = artifacts.makes_build(locked)
+            build = artifacts.add_to_version(actor, locked, attempt, found, result) if is_build else None
             _close(locked, attempt, Outcome.SUCCEEDED, kept)
             _move(locked, JobState.SUCCEEDED)
-            locked.version = version
+            locked.version, locked.build = version, build
             locked.result = {"metrics": result.metrics, "summary": result.summary, "equivalence": result.equivalence}
             locked.finished_at = now()
             locked.message = ""
             record_run(
-                [Ref("version", given["version_uuid"]) for given in locked.inputs.values()],
+                [_source(given) for given in locked.inputs.values()],
                 Ref("job", locked.uuid),
-                [Ref("version", version.uuid)] if version else [],
+                [Ref("version", version.uuid)] if version else [Ref("build", build.uuid)] if build else [],
             )
             audit.record(actor, "compute:job:succeeded", "job", locked.uuid, namespace_id=locked.namespace_id)
-            say(locked, f"Succeeded: published {version.name}." if version else "Succeeded.")
+            made = f": published {version.name}" if version else f": added the {build.format} build" if build else ""
+            say(locked, f"Succeeded{made}.")
             ask_for_step(locked)
             wake_next()
     except (Busy, Unavailable):
@@ -205,7 +217,8 @@ def _collect(job: Job, attempt: Attempt | None) -> None:
     except workplace.NoResult as error:
         _end(job, attempt, JobState.FAILED, str(error))
     except DomainError as error:
-        _end(job, attempt, JobState.FAILED, f"The result could not be published: {error.message}")
+        problem = f"The result could not be published: {error.message}"
+        _end(job, attempt, JobState.FAILED, problem, equivalence=equivalence)
 
 
 _STEPS: dict[JobState, Callable[[Job, Attempt | None], None]] = {
@@ -225,14 +238,31 @@ class _Kept:
         self.series = series
 
 
-def _end(job: Job, attempt: Attempt | None, state: JobState, problem: str = "") -> None:
-    """Stop the program if it runs, keep its log, and end the job as `state`."""
+def _source(given: Mapping[str, str]) -> Ref:
+    """The node of an input: the build that stood in, else the version."""
+    return (
+        Ref("build", UUID(given["build_uuid"]))
+        if "build_uuid" in given
+        else Ref("version", UUID(given["version_uuid"]))
+    )
+
+
+def _end(
+    job: Job,
+    attempt: Attempt | None,
+    state: JobState,
+    problem: str = "",
+    *,
+    equivalence: Mapping[str, Any] | None = None,
+) -> None:
+    """Stop the program if it runs, keep its log, and end the job as `state`; `equivalence` is the comparison it failed for."""
     kept = _stopped(attempt)
     with applying(job) as locked:
         if attempt is not None and kept is not None:
             _close(locked, attempt, Outcome.CANCELLED if state is JobState.CANCELLED else Outcome.FAILED, kept)
         _move(locked, state)
         locked.problem = workplace.plain(problem, 1000)
+        locked.result = {"equivalence": dict(equivalence)} if equivalence else {}
         locked.message = ""
         locked.finished_at = now()
         say(

@@ -17,6 +17,7 @@ from common import strict_json
 from common.errors import DomainError, Invalid, Unavailable
 from common.ids import new_uuid
 from compute.models import Attempt, Job
+from registry.build_queries import build_by_uuid
 from registry.queries import Entry, all_files, blobs_of, version_by_uuid
 from registry.services import storage
 from registry.services.quarantine import require_free
@@ -28,6 +29,7 @@ _SERIES_LIMIT = 5_000
 """Points kept of all curves of one attempt together: enough for a chart, small enough for a row."""
 _LINES_LIMIT = 16 * 1024**2
 _FILES_LIMIT = 10_000
+_FIGURES_LIMIT = 50
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -75,6 +77,8 @@ def prepare(job: Job, attempt: Attempt, runner: Runner, limits: Limits, keep_goi
         (draft / "inputs").mkdir()
         for name, given in job.inputs.items():
             _fill(draft / "inputs" / name, given["version_uuid"], runner, keep_going)
+            if "build_uuid" in given:
+                _add_build(draft / "inputs" / name, given["build_uuid"], runner, keep_going)
         spec = {
             "recipe": job.recipe,
             "parameters": job.parameters,
@@ -126,14 +130,34 @@ def series_of(folder: Path) -> dict[str, list[list[float]]]:
     return {name: [*points[:-1:every], points[-1]] for name, points in found.items()}
 
 
-def problem_of(folder: Path) -> str:
-    """What `error.json` says to people; empty when it says nothing."""
+@dataclass(frozen=True)
+class Problem:
+    """`error.json`: what it says to people, and the comparison that decided it; empty where it says nothing."""
+
+    message: str = ""
+    equivalence: dict[str, Any] = field(default_factory=dict)
+
+
+def problem_of(folder: Path) -> Problem:
+    """`error.json`, as far as it makes sense."""
     try:
         content = _read_json(folder, "error.json")
     except (NoResult, FileNotFoundError):
-        return ""
-    message = content.get("message")
-    return plain(message, 1000) if isinstance(message, str) else ""
+        return Problem()
+    message, report = content.get("message"), content.get("equivalence")
+    return Problem(
+        plain(message, 1000) if isinstance(message, str) else "",
+        figures_of(report) if isinstance(report, dict) else {},
+    )
+
+
+def figures_of(report: dict[str, Any]) -> dict[str, Any]:
+    """Of a comparison the numbers, words and verdicts, as far as a row holds them."""
+    return {
+        plain(name, 80): plain(value, 300) if isinstance(value, str) else value
+        for name, value in list(report.items())[:_FIGURES_LIMIT]
+        if isinstance(value, str | bool) or _is_number(value)
+    }
 
 
 def result_of(folder: Path) -> Result:
@@ -205,6 +229,23 @@ def _fill(folder: Path, version_uuid: str, runner: Runner, keep_going: Callable[
         if len(batch) == _BATCH:
             place()
     place()
+
+
+def _add_build(folder: Path, build_uuid: str, runner: Runner, keep_going: Callable[[], None]) -> None:
+    """The files of a build beside those of its version, and its signature where the version names none."""
+    may_link = Capability.ISOLATES in runner.capabilities
+    build = build_by_uuid(build_uuid)
+    files = {each.path: each.blob for each in build.files.all()}
+    require_free(build.version.repo, list(files.values()))
+    for path, blob in files.items():
+        target = folder / PurePosixPath(path)
+        if not target.resolve().is_relative_to(folder.resolve()) or target.exists():
+            raise Invalid(f"The path {path!r} of a build cannot be given to a program.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _bring(blob, target, may_link=may_link, keep_going=keep_going)
+    signature = folder / "signature.json"
+    if build.signature and not signature.exists():
+        signature.write_text(json.dumps(build.signature))
 
 
 def _bring(blob: Any, target: Path, *, may_link: bool, keep_going: Callable[[], None]) -> None:

@@ -45,7 +45,7 @@ _PATIENCE_S = 600
 _POLL_S = 0.3
 
 SMALL = "v1-int8"
-"""Name of the version with the 8-bit build."""
+"""Name of the 8-bit version."""
 
 
 class Story:
@@ -110,7 +110,7 @@ class Story:
         return {model.name: self._version(model.name, "v1") for model in MODELS}
 
     def _compress(self, trained: dict[str, Version], sources: dict[str, Version]) -> Version:
-        """The int8 build of the digits model, compared with the first by the same job."""
+        """The int8 version of the digits model, compared with the first by the same job."""
         model = MODELS[0]
         job = jobs.submit(
             self.seller,
@@ -122,11 +122,11 @@ class Story:
             version_name=SMALL,
             key=f"demo:{model.name}:{SMALL}",
         )
-        self._finish([job], f"Making the int8 build of {model.name} and comparing the two")
+        self._finish([job], f"Making the int8 version of {model.name} and comparing the two")
         return self._version(model.name, SMALL)
 
     def _evaluate(self, small: Version, sources: dict[str, Version]) -> None:
-        """A report on the int8 build, as anybody can ask for one."""
+        """A report on the int8 version, as anybody can ask for one."""
         job = jobs.submit(
             self.seller,
             namespace=SELLER.organization,
@@ -135,7 +135,7 @@ class Story:
             inputs={"model": small.uuid, "data": sources[MODELS[0].dataset].uuid},
             key="demo:evaluate-int8",
         )
-        self._finish([job], "Evaluating the int8 build")
+        self._finish([job], "Evaluating the int8 version")
 
     def _open_models(self) -> None:
         """Everybody may see the models. The bytes of the digits model are for sale, those of the others free."""

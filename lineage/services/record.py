@@ -10,7 +10,7 @@ from lineage.models import Edge, Node
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A thing by kind and uuid: `version`, `job`, `endpoint`, `listing`, `order`."""
+    """A thing by kind and uuid: `version`, `build`, `job`, `endpoint`, `listing`, `order`."""
 
     kind: str
     uuid: UUID

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from registry.build_queries import formats_of
 from registry.comparison.shape import Cell, Direction, Judgement, Row, Side, Unit, row_of
 from registry.services.cards import Card
 from registry.services.environments import Environment, environments_of
 from registry.signatures import Compatibility
-from registry.states import RepoKind
+from registry.states import RepoKind, worst
 
 if TYPE_CHECKING:
     from registry.models import Version
@@ -102,6 +103,11 @@ def file_rows(sides: Sequence[Side], base: int) -> list[Row]:
         text = f"{text}{' and more' if change.is_cut else ''}" or "the same"
         cells.append(Cell("the base") if place == base else Cell(text, is_changed=text != "the same"))
     rows.append(Row("files:changes", "from the base", Unit.TEXT, Direction.NONE, tuple(cells)))
+    if sides[0].version.repo.kind == RepoKind.MODEL:
+        formats = formats_of(side.version for side in sides)
+        rows.append(
+            _texts("files:builds", "builds", [", ".join(formats.get(s.version.pk, ())) or "–" for s in sides], base)
+        )
     rows.append(_texts("files:commit", "commit", [side.version.commit.oid[:10] for side in sides], base))
     return rows
 
@@ -183,7 +189,7 @@ def _licence(card: Card) -> str:
 def _scan(version: "Version") -> str:
     """Of the newest report of each scanner the worst."""
     newest = {scan.scanner: scan.verdict for scan in reversed(list(version.scans.all()))}
-    return next((each for each in ("unsafe", "unknown", "data-only") if each in newest.values()), "not scanned yet")
+    return str(worst(newest.values())) if newest else "not scanned yet"
 
 
 def _tensors(value: object) -> str:

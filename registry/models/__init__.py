@@ -1,5 +1,6 @@
 from registry.models.access import AccessRequest
 from registry.models.blobs import Blob, RepoBlob, Upload, UploadPart
+from registry.models.builds import Build, BuildFile, BuildMark
 from registry.models.community import Collection, CollectionItem, Discussion, DiscussionEvent, RepoLike
 from registry.models.garbage import GarbageRun, LostCommit, NamespaceQuota
 from registry.models.history import Branch, Commit, Tag, Tree, TreePage, new_commit_id
@@ -30,6 +31,9 @@ __all__ = [
     "BlobScan",
     "BlockedDigest",
     "Branch",
+    "Build",
+    "BuildFile",
+    "BuildMark",
     "Collection",
     "CollectionItem",
     "Commit",

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from registry import version_names
-from registry.models import Measurement, Version
+from registry.build_queries import withdrawal_of
+from registry.models import Build, Measurement, Version
 from registry.queries import Entry, all_files, blobs_of
 from registry.services.environments import Environment
 from registry.states import MeasurementKind, RepoKind
@@ -76,13 +77,14 @@ _CONTEXT = {
 
 
 def cyclonedx_of(
-    version: Version, measurements: list[Measurement], environment: Environment, *, site: str
+    version: Version, measurements: list[Measurement], builds: list[Build], environment: Environment, *, site: str
 ) -> dict[str, Any]:
-    """The CycloneDX 1.6 document of a version; `measurements`: all of them, withdrawn ones too; `environment`: its packages become
-    components; `site` is the address of this site. Reads the list of files, no file."""
+    """The CycloneDX 1.6 document of a version; `measurements`: all of them, withdrawn ones too; `builds`, withdrawn ones too, are named
+    with their digest and their comparison; `environment`: its packages become components; `site` is the address of this site. Reads the
+    list of files, no file."""
     repo = version.repo
     corrected = sum(hasattr(each, "withdrawal") for each in measurements)
-    revision = 1 + len(measurements) + corrected
+    revision = 1 + len(measurements) + corrected + sum(1 + len(each.marks.all()) for each in builds)
     measurements = [each for each in measurements if not hasattr(each, "withdrawal")]
     full_name = f"{repo.namespace.name}/{repo.name}"
     files, is_whole = _files(version)
@@ -122,6 +124,11 @@ def cyclonedx_of(
                 for each in measurements
                 if each.kind == MeasurementKind.HARDWARE
                 for name, value in each.values.items()
+            ),
+            *(
+                {"name": f"mercato:build:{each.uuid}:{name}", "value": value}
+                for each in builds
+                for name, value in _told_of_build(each).items()
             ),
         ],
     }
@@ -214,6 +221,18 @@ def croissant_of(version: Version, *, site: str) -> dict[str, Any]:
             "recordSet": record_sets or None,
         }
     )
+
+
+def _told_of_build(build: Build) -> dict[str, str]:
+    mark = withdrawal_of(build)
+    return {
+        "format": build.format,
+        "sha256": build.sha256,
+        "files": ", ".join(f"{each.path} sha256:{each.blob.sha256}" for each in build.files.all()),
+        "max_difference": f"{build.equivalence['max_difference']:.3g}",
+        "label_agreement": f"{build.equivalence['label_agreement']:g}",
+        **({"withdrawn": mark.reason} if mark else {}),
+    }
 
 
 def _files(version: Version) -> tuple[list[tuple[Entry, str]], bool]:

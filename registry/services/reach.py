@@ -16,6 +16,7 @@ from registry.models import (
     Blob,
     BlobPreview,
     BlobScan,
+    BuildFile,
     Commit,
     LostCommit,
     Quarantine,
@@ -27,8 +28,9 @@ from registry.models import (
 )
 from registry.services.gitobjects import spool_database
 
-ABOUT_BLOBS = {BlobScan, BlobPreview, Quarantine}
-"""What is said of bytes does not keep them."""
+ABOUT_BLOBS = {BlobScan, BlobPreview, Quarantine, BuildFile}
+"""What is said of bytes does not keep them. The files of builds are kept like those of commits: alive in their repository, whose holding
+keeps the bytes, and gone with it."""
 ABOUT_COMMITS = {LostCommit, Commit, RepoScan}
 """Of commits neither; and a child keeps its parents only while something keeps the child."""
 _AT_ONCE = 500
@@ -101,6 +103,8 @@ class Marks:
         )
         if not is_purged:
             self._walk("SELECT tree FROM commits WHERE id NOT IN (SELECT id FROM lost)", with_blobs=True)
+            builds = BuildFile.objects.filter(build__version__repo=repo).values_list("blob_id", flat=True)
+            self._new("blobs", builds.iterator(chunk_size=2000))
         # trees belong to the commits, which are kept for good
         self._walk("SELECT tree FROM commits", with_blobs=False)
         self._base.execute("INSERT OR IGNORE INTO all_trees SELECT id FROM trees")
@@ -127,7 +131,7 @@ class Marks:
         return {key for key in keys if self._has("lost", key)}
 
     def is_alive(self, keys: Iterable[int]) -> set[int]:
-        """Those of the blobs that a living commit of the repository names."""
+        """Those of the blobs that a living commit or a build of the repository names."""
         return {key for key in keys if self._has("blobs", key)}
 
     def unused_trees(self, keys: Iterable[int]) -> list[int]:

@@ -578,4 +578,4 @@ def test_progress_curves_and_errors_of_a_hostile_program_are_read_with_distrust(
     series = workplace.series_of(tmp_path)["loss"]
     assert (len(series), series[0], series[-1]) == (4001, [0, 0], [12_000, 12_000])
     (tmp_path / "error.json").symlink_to("/etc/passwd")
-    assert workplace.problem_of(tmp_path) == ""
+    assert workplace.problem_of(tmp_path) == workplace.Problem()

@@ -17,6 +17,7 @@ from market.services import orders
 from registry.services import collections, discussions, pulls, scans, signing, webhooks
 from registry.services.versions import publish_version
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_token, make_user
+from tests.factories.builds import make_build
 from tests.factories.jobs import TABLE, submit_training
 from tests.factories.market import Party, give_credits, make_company, make_listing, make_version, plan_of
 from tests.factories.registry import add, commit, make_repo
@@ -74,6 +75,7 @@ def build() -> World:
         signing.sign_version(versions[kind].pk)
         grants.grant(owner, repo, users["reader"], Level.READ, source="share")
         names[f"{kind}_oid"], names[f"{kind}_version"] = made.oid, str(versions[kind].uuid)
+    names["build"] = str(make_build(owner, versions["model"]).uuid)
     names["key"] = signing.signature_of(versions["dataset"], "ed25519").key.key_id
     talk = discussions.open_discussion(owner, versions["dataset"].repo, "A question", "Why?")
     names["comment"] = talk.events.get().uuid.hex

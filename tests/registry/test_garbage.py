@@ -25,6 +25,8 @@ DIGESTS = {
     "registry.Blob.sha256": "the blob itself",
     "registry.Upload.sha256": "announced: from its arrival on, a holding names the bytes",
     "registry.UploadPart.sha256": "of a part, which lies under the key of its upload",
+    "registry.Build.sha256": "of a list: the files themselves are named by BuildFile",
+    "registry.Build.program_sha256": "of a program, which is no file of a repository",
     "registry.BlockedDigest.sha256": "of malware, wherever it is: it keeps nothing",
 }
 """Columns of the registry and above that hold a digest as text, and why none of them has to keep bytes."""

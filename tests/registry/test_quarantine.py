@@ -177,8 +177,8 @@ def test_versions_and_models_that_are_held_back_are_known(alice, repo):
     quarantine.quarantine_file(alice, repo, entry(repo, "note.txt"), "a mistake")
     assert queries.held_back_in([version.uuid]).reason == "a mistake"
     digest = queries.blob_of(entry(repo, "note.txt")).sha256
-    assert queries.held_back_models({version.uuid: digest}) == {version.uuid}
-    assert queries.held_back_models({version.uuid: DIGEST}) == set()
+    assert queries.held_back_models({(version.uuid, digest), (version.uuid, DIGEST)}) == {(version.uuid, digest)}
+    assert queries.held_back_models({(version.uuid, DIGEST)}) == set()
 
 
 @pytest.fixture

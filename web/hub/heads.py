@@ -9,6 +9,7 @@ from django.conf import settings
 from accounts.actors import Actor
 from accounts.permissions import Action
 from registry import policies
+from registry.safety_queries import state_of_head
 from registry.states import Gate, Visibility
 from web.links import namespace_url, repo_url
 
@@ -43,6 +44,10 @@ class RepoHead:
     visibility: str
     visibility_icon: str
     is_gated: bool
+    scan: str
+    """What scanning says of the newest commit, in a word; empty without one."""
+    safety_href: str
+    """For who may read the reasons."""
     licence: str
     task: str
     library: str
@@ -58,7 +63,7 @@ class RepoHead:
 
     @classmethod
     def of(cls, repo: "Repo", actor: Actor, current: str) -> "RepoHead":
-        """`current` is the name of the tab. At most three queries (a grant of each level)."""
+        """`current` is the name of the tab. At most six queries: a grant of each level, and the scan."""
         can_write = policies.can(actor, repo, Action.REPO_WRITE)
         can_read = can_write or policies.can(actor, repo, Action.REPO_READ)
         can_admin = can_write and policies.can(actor, repo, Action.REPO_ADMIN)
@@ -86,6 +91,8 @@ class RepoHead:
                 Visibility(repo.visibility), "lock"
             ),
             is_gated=repo.gate != Gate.OPEN,
+            scan=state_of_head(repo),
+            safety_href=f"{url}/safety" if can_read else "",
             licence=repo.licence,
             task=repo.task,
             library=repo.library,

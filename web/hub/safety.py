@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from accounts.actors import Actor
 from registry import queries
+from registry.safety_queries import HELD, NOT_SCANNED
 from registry.states import Origin
 from web.hub.forms import QuarantineForm
 from web.hub.heads import RepoHead
@@ -15,8 +16,6 @@ from web.links import repo_url
 if TYPE_CHECKING:
     from registry.models import Quarantine, Repo
 
-NOT_SCANNED = "not scanned yet"
-HELD = "quarantine"
 _SHOWN = 20
 _WHO = {
     Origin.SCAN: "by scanning, everywhere",

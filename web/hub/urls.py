@@ -50,7 +50,12 @@ def _of_repository(prefix: str, kind: str) -> list[URLPattern]:
             name=f"{kind}-version-correction",
         ),
         *(
-            path(f"{version}/{deed}", view, values, name=f"{kind}-version-{deed.replace('/', '-')}")
+            path(
+                f"{version}/{deed}",
+                view,
+                values,
+                name=f"{kind}-version-{deed.replace('<uuid:build>/', '').replace('/', '-')}",
+            )
             for deed, view in version_views.DEEDS.items()
         ),
         path(f"{base}/compare", views.newest_compared, values, name=f"{kind}-compare"),

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.actors import Actor
 from accounts.permissions import Action
 from common.errors import Invalid
-from registry import queries
+from registry import build_queries, queries
 from registry.policies import require_repo
-from registry.services import environments, measurements, own_keys, standing
+from registry.services import builds, environments, measurements, own_keys, standing
 from registry.services.versions import publish_version
 from registry.standing import standing_of
 from web.exports import csv_response
@@ -206,6 +206,30 @@ def _taken_back(deed: Callable[..., "Version"], sentence: str) -> Callable[..., 
     return view
 
 
+@require_POST
+def build_withdrawal(
+    request: Request, kind: str, namespace: str, name: str, version_name: str, build: UUID
+) -> HttpResponse:
+    repo, version = _mine(request, kind, namespace, name, version_name)
+    found = build_queries.build_named(version, build)
+    form = YankForm(request.POST)
+    if submit(form, builds.withdraw_build, request.actor, found):
+        messages.success(request, "The build is withdrawn. Who asks for it by its address still gets it.")
+    else:
+        messages.error(request, "Say why the build is withdrawn: people who use it will read it.")
+    return HttpResponseRedirect(f"{version_url(repo, version.name)}#builds")
+
+
+@require_POST
+def build_restoration(
+    request: Request, kind: str, namespace: str, name: str, version_name: str, build: UUID
+) -> HttpResponse:
+    repo, version = _mine(request, kind, namespace, name, version_name)
+    builds.restore_build(request.actor, build_queries.build_named(version, build))
+    messages.success(request, "The build is back.")
+    return HttpResponseRedirect(f"{version_url(repo, version.name)}#builds")
+
+
 DEEDS: dict[str, Callable[..., HttpResponse]] = {
     "aliases": alias,
     "aliases/removal": alias_removal,
@@ -216,6 +240,8 @@ DEEDS: dict[str, Callable[..., HttpResponse]] = {
     "signatures": signature,
     "withdrawal": withdrawal,
     "withdrawal/removal": _taken_back(standing.restore, "{} is back."),
+    "builds/<uuid:build>/withdrawal": build_withdrawal,
+    "builds/<uuid:build>/withdrawal/removal": build_restoration,
 }
 """What can be done to a version, by the end of its address."""
 

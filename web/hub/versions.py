@@ -18,6 +18,7 @@ from registry.services.environments import Environment
 from registry.services.profiles import known_profile
 from registry.standing import Standing, standing_of
 from registry.states import KeyAlgorithm, MeasurementKind, RepoKind
+from web.hub.builds import BuildsView
 from web.hub.data import validity_of
 from web.hub.forms import CorrectionForm
 from web.hub.heads import RepoHead
@@ -267,6 +268,7 @@ class VersionPage:
     downloads: list[Fact]
     validity: str | None
     data_href: str
+    builds: BuildsView | None
     deploy_href: str
     use_href: str
     sign_commands: tuple[str, str]
@@ -322,10 +324,19 @@ class VersionPage:
             # None where there is no data to hold against rules
             validity=validity_of(known_profile(version.commit)) if repo.kind == "dataset" else None,
             data_href=repo_url(repo, "data", version.name) if repo.kind == "dataset" and head.can_read else "",
+            builds=BuildsView.of(
+                repo,
+                version,
+                can_read=head.can_read,
+                can_write=head.can_write,
+                is_in_use=not row.standing.is_yanked,
+            )
+            if repo.kind == RepoKind.MODEL
+            else None,
             deploy_href=with_query("/endpoints/new", version=str(version.uuid))
             if repo.kind == "model" and signature and not row.standing.is_yanked
             else "",
-            use_href=with_query("/jobs/new", version=str(version.uuid)),
+            use_href=with_query("/jobs/new", version=str(version.uuid)) if not row.standing.is_yanked else "",
             sign_commands=signing_commands(head.full_name, version.name, repo.kind),
             keys_href="/account/keys"
             if repo.namespace_id == actor.namespace_id

@@ -15,8 +15,9 @@ from market import queries
 from market.prices import price_of
 from market.search import Sort, search_listings
 from market.states import SubjectKind
-from registry.policies import require_repo_by_uuid, require_version
+from registry.policies import can, require_repo_by_uuid, require_version
 from registry.queries import latest_version
+from registry.safety_queries import state_of_version
 from registry.services.cards import render_markdown
 from web.hub.pages import Fact, Option
 from web.hub.versions import Metric, metrics_of
@@ -138,6 +139,9 @@ class SubjectView:
     version_name: str
     version_href: str
     metrics: list[Metric]
+    scan: str = ""
+    """What scanning says of that version, in a word; empty without one."""
+    safety_href: str = ""
 
 
 @dataclass(frozen=True)
@@ -231,6 +235,8 @@ def subject_of(actor: Actor, kind: str, uuid: object) -> SubjectView | None:
         newest.name if newest else "",
         version_url(repo, newest.name) if newest else "",
         metrics_of(newest) if newest else [],
+        state_of_version(newest) if newest else "",
+        repo_url(repo, "safety") if newest and can(actor, repo, Action.REPO_READ) else "",
     )
 
 

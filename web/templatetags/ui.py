@@ -19,6 +19,7 @@ KIND_ICONS = {
     "algorithm": "workflow",
     "endpoint": "zap",
     "job": "cpu",
+    "build": "package",
     "listing": "store",
     "order": "receipt",
 }

@@ -7,8 +7,9 @@ from django import forms
 from accounts.actors import Actor
 from accounts.permissions import Action
 from compute.endpoint_states import EndpointVisibility
+from registry.build_queries import graph_builds_of
 from web.namespaces import namespace_choices
-from web.work.job_forms import version_choices
+from web.work.job_forms import title_of, versions_offered
 
 VISIBILITIES = [
     (EndpointVisibility.PRIVATE.value, "Private: those with a role or a grant"),
@@ -17,12 +18,54 @@ VISIBILITIES = [
 ]
 
 
-class DeployForm(forms.Form):
+class ModelField(forms.ChoiceField):
+    """A version, or an ONNX build of one: `<version>` or `<version>/<build>`, by their uuids."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            help_text="A build answers as its version does; it is there for versions in other formats.", **kwargs
+        )
+
+    def offer(self, actor: Actor) -> None:
+        """Fill in the newest versions that the actor may read, each followed by its builds."""
+        versions = versions_offered(actor, "model")
+        builds = graph_builds_of(versions)
+        self.choices = [
+            choice
+            for version in versions
+            for choice in (
+                (str(version.uuid), title_of(version)),
+                *(
+                    (
+                        model_value(version.uuid, build.uuid),
+                        f"{title_of(version)}, ONNX build of {build.created_at:%-d %b %Y}",
+                    )
+                    for build in builds.get(version.pk, ())
+                ),
+            )
+        ]
+
+
+def model_value(version: object, build: object) -> str:
+    """The value of a ModelField; of `version` alone when there is no build."""
+    return f"{version}/{build}" if build else str(version or "")
+
+
+class ModelForm(forms.Form):
+    """A form with a ModelField `version_uuid`; `build_uuid` is among its values."""
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        version, _, build = given.get("version_uuid", "").partition("/")
+        return given | {"version_uuid": version, "build_uuid": build or None}
+
+
+class DeployForm(ModelForm):
     namespace = forms.ChoiceField(label="Owner")
     name = forms.CharField(
         max_length=96, label="Name", help_text="Letters, digits, dot, dash, underscore; it stands in the address."
     )
-    version_uuid = forms.ChoiceField(label="Model version")
+    version_uuid = ModelField(label="Model version")
     visibility = forms.ChoiceField(
         choices=VISIBILITIES, initial="private", label="Who finds it", widget=forms.RadioSelect
     )
@@ -30,15 +73,15 @@ class DeployForm(forms.Form):
     def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["namespace"].choices = namespace_choices(actor, Action.NAMESPACE_RUN)  # type: ignore[attr-defined]
-        self.fields["version_uuid"].choices = version_choices(actor, "model")  # type: ignore[attr-defined]
+        self.fields["version_uuid"].offer(actor)  # type: ignore[attr-defined]
 
 
-class UpdateForm(forms.Form):
-    version_uuid = forms.ChoiceField(label="Move to version")
+class UpdateForm(ModelForm):
+    version_uuid = ModelField(label="Move to version")
 
     def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["version_uuid"].choices = version_choices(actor, "model")  # type: ignore[attr-defined]
+        self.fields["version_uuid"].offer(actor)  # type: ignore[attr-defined]
 
 
 class VisibilityForm(forms.Form):

@@ -111,6 +111,7 @@ class EndpointPage:
     inputs: list[Tensor]
     outputs: list[Tensor]
     version_href: str
+    is_build: bool
     can_use: bool
     can_write: bool
     can_admin: bool
@@ -153,6 +154,7 @@ class EndpointPage:
             inputs=tensors_of(signature.get("inputs")),
             outputs=tensors_of(signature.get("outputs")),
             version_href=_version_href(actor, endpoint),
+            is_build=endpoint.build_uuid is not None,
             can_use=can_write or endpoint_policies.can(actor, endpoint, Action.ENDPOINT_USE),
             can_write=can_write,
             can_admin=can_admin,

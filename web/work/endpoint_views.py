@@ -22,7 +22,7 @@ from web.forms import submit
 from web.links import endpoint_url
 from web.render import Request, form_status, render, render_part
 from web.sharing import ENDPOINT_LEVELS, ShareForm, share_with, take_back
-from web.work.endpoint_forms import DeployForm, UpdateForm, VisibilityForm
+from web.work.endpoint_forms import DeployForm, UpdateForm, VisibilityForm, model_value
 from web.work.endpoint_pages import EndpointPage, EndpointsPage
 from web.work.pages import DeployPage
 
@@ -42,7 +42,8 @@ def endpoint_list(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def deploy(request: Request) -> HttpResponse:
     request.actor.require_authenticated()
-    form = DeployForm(request.actor, request.POST or None, initial={"version_uuid": request.GET.get("version", "")})
+    chosen = model_value(request.GET.get("version", ""), request.GET.get("build", ""))
+    form = DeployForm(request.actor, request.POST or None, initial={"version_uuid": chosen})
     if request.method == "POST" and (made := submit(form, endpoints.deploy, request.actor)):
         return HttpResponseRedirect(_url(made))
     return render(request, "work/deploy.html", DeployPage.of(form), status=form_status(request))
@@ -153,7 +154,8 @@ def _page(
     page = EndpointPage.of(
         request.actor,
         found,
-        update_form or UpdateForm(request.actor, initial={"version_uuid": str(found.version_uuid)}),
+        update_form
+        or UpdateForm(request.actor, initial={"version_uuid": model_value(found.version_uuid, found.build_uuid)}),
         VisibilityForm(initial={"visibility": found.visibility}),
         share_form or ShareForm(ENDPOINT_LEVELS),
     )

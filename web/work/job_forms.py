@@ -1,6 +1,6 @@
 """The form of a job, made from its recipe: one field for each input and each parameter, with the recipe's own limits."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 
@@ -8,7 +8,11 @@ from accounts.actors import Actor
 from accounts.permissions import Action
 from backends.programs.catalogue import Parameter, ParameterType, Recipe
 from registry.policies import readable_repos, visible_versions
+from registry.queries import in_use
 from web.namespaces import namespace_choices
+
+if TYPE_CHECKING:
+    from registry.models import Version
 
 VERSIONS_OFFERED = 200
 
@@ -30,7 +34,7 @@ class JobForm(forms.Form):
             self.fields[f"input_{each.name}"] = forms.ChoiceField(
                 choices=choices, required=each.required, label=label, help_text=each.help
             )
-        if recipe.produces != "report":
+        if recipe.produces not in {"report", "build"}:
             self.fields["target"] = forms.CharField(
                 max_length=96,
                 label="Result goes to",
@@ -62,12 +66,18 @@ class JobForm(forms.Form):
 
 
 def version_choices(actor: Actor, kind: str) -> list[tuple[str, str]]:
-    """The newest versions that the actor may read, by uuid. One query."""
+    """The newest versions that the actor may read, by uuid; withdrawn ones are not offered. One query."""
+    return [(str(each.uuid), title_of(each)) for each in versions_offered(actor, kind)]
+
+
+def versions_offered(actor: Actor, kind: str) -> "list[Version]":
+    """What `version_choices` names."""
     versions = visible_versions(actor).filter(repo__kind=kind, repo__in=readable_repos(actor).values("pk"))
-    return [
-        (str(each.uuid), f"{each.repo.namespace.name}/{each.repo.name} {each.name}")
-        for each in versions.order_by("-created_at", "-pk")[:VERSIONS_OFFERED]
-    ]
+    return list(in_use(versions).order_by("-created_at", "-pk")[:VERSIONS_OFFERED])
+
+
+def title_of(version: "Version") -> str:
+    return f"{version.repo.namespace.name}/{version.repo.name} {version.name}"
 
 
 def _field_of(parameter: Parameter) -> forms.Field:

@@ -13,8 +13,10 @@ from compute import queries
 from compute.policies import visible_jobs
 from compute.states import ENDED, JobState
 from registry.services.cards import render_markdown
+from registry.states import BuildFormat
+from web.hub.builds import TITLES, Report
 from web.hub.pages import figures_of
-from web.links import job_url, repo_url, with_query
+from web.links import job_url, repo_url, version_url, with_query
 from web.templatetags.ui import duration
 
 if TYPE_CHECKING:
@@ -172,6 +174,9 @@ class JobPage:
     target_href: str
     version_name: str
     version_href: str
+    build_title: str
+    build_href: str
+    report: Report | None
     cpu: str
     memory_bytes: int
     created_by: str
@@ -183,7 +188,7 @@ class JobPage:
         row = JobRow.of(job)
         can_manage = actor.may(Action.JOB_MANAGE, job.namespace_id)
         cost = queries.job_cost(job)
-        version = job.version
+        version, build = job.version, job.build
         return cls(
             title=job.title,
             job=row,
@@ -196,6 +201,9 @@ class JobPage:
             target_href=repo_url(job.target) if job.target else "",
             version_name=version.name if version else "",
             version_href=repo_url(job.target, "versions", version.name) if version and job.target else "",
+            build_title=TITLES[BuildFormat(build.format)] if build else "",
+            build_href=f"{version_url(build.version.repo, build.version.name)}#build-{build.uuid}" if build else "",
+            report=Report.of(job.result.get("equivalence")),
             cpu=duration(cost.cpu_s),
             memory_bytes=cost.peak_memory_bytes,
             created_by=job.created_by.username if job.created_by else "",

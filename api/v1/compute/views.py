@@ -129,7 +129,7 @@ class Endpoints(View):
         request=wire.EndpointNew, responses={201: wire.EndpointWire}, parameters=[KEY_PARAMETER], tags=["compute"]
     )
     def post(self, request: Request) -> Response:
-        """Deploy a model version."""
+        """Deploy a model version, or a build of it."""
         self.actor.require_authenticated()
         given = self.given(wire.EndpointNew)
         return self.creating(
@@ -139,6 +139,7 @@ class Endpoints(View):
                     namespace=given["namespace"],
                     name=given["name"],
                     version_uuid=given["version"],
+                    build_uuid=given["build"],
                     slug=given["slug"],
                     visibility=EndpointVisibility(given["visibility"]),
                 )
@@ -164,7 +165,9 @@ class Endpoint(View):
         if given.get("is_running") is True:
             endpoints.start(self.actor, row)
         if "version" in given:
-            endpoints.update(self.actor, row, given["version"])
+            endpoints.update(self.actor, row, given["version"], given.get("build"))
+        elif "build" in given:
+            raise Invalid("Name the version, too, whose build it is.", fields={"version": "needed"})
         return Response(wire.endpoint(self._endpoint(Action.ENDPOINT_DISCOVER)))
 
     @extend_schema(responses={204: None}, tags=["compute"])

@@ -45,7 +45,8 @@ class RecipeWire(serializers.Serializer):
 
 
 class TargetNew(serializers.Serializer):
-    """The repository that takes the outcome; made, private, when it does not exist."""
+    """The repository that takes the outcome; made, private, when it does not exist. None for a recipe that makes a report, or a
+    build: that goes to the version which is its input `model`."""
 
     kind = serializers.ChoiceField(["model", "dataset", "algorithm"], default="model")
     name = serializers.CharField(max_length=96)
@@ -75,6 +76,7 @@ class JobWire(serializers.Serializer):
     inputs = serializers.DictField()
     target = serializers.CharField(allow_null=True)
     version = serializers.UUIDField(allow_null=True)
+    build = serializers.UUIDField(allow_null=True)
     result = serializers.DictField()
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -117,17 +119,21 @@ class CurvesWire(serializers.Serializer):
 
 
 class EndpointNew(serializers.Serializer):
+    """With `build`, that ONNX build of the version is served, else the version's own `model.onnx`."""
+
     namespace = serializers.CharField(max_length=96)
     name = serializers.CharField(max_length=96)
     version = serializers.UUIDField()
+    build = serializers.UUIDField(required=False, allow_null=True, default=None)
     slug = serializers.CharField(max_length=80, required=False, allow_null=True, default=None)
     visibility = serializers.ChoiceField(ENDPOINT_VISIBILITIES, default=EndpointVisibility.PRIVATE.value)
 
 
 class EndpointChange(serializers.Serializer):
-    """`version` moves it, `is_running` starts or stops it."""
+    """`version`, and `build` of that version, move it; `is_running` starts or stops it."""
 
     version = serializers.UUIDField(required=False)
+    build = serializers.UUIDField(required=False, allow_null=True)
     visibility = serializers.ChoiceField(ENDPOINT_VISIBILITIES, required=False)
     is_running = serializers.BooleanField(required=False)
 
@@ -142,6 +148,7 @@ class EndpointWire(serializers.Serializer):
     problem = serializers.CharField(allow_blank=True)
     version = serializers.UUIDField(allow_null=True)
     version_name = serializers.CharField(allow_blank=True)
+    build = serializers.UUIDField(allow_null=True)
     signature = serializers.DictField()
     infer_url = serializers.URLField()
     base_url = serializers.URLField()
@@ -180,7 +187,7 @@ def recipe(row: "Recipe") -> dict[str, Any]:
 
 
 def job(row: "Job") -> dict[str, Any]:
-    """Wants namespace, target and version joined, as `visible_jobs` gives them."""
+    """Wants namespace, target, version and build joined, as `visible_jobs` gives them."""
     progress = job_progress(row)
     return {
         "uuid": row.uuid,
@@ -197,6 +204,7 @@ def job(row: "Job") -> dict[str, Any]:
         "inputs": row.inputs,
         "target": f"{row.target.namespace.name}/{row.target.name}" if row.target else None,
         "version": row.version.uuid if row.version else None,
+        "build": row.build.uuid if row.build else None,
         "result": row.result,
         "created_at": row.created_at,
         "started_at": row.started_at,
@@ -233,6 +241,7 @@ def endpoint(row: "Endpoint") -> dict[str, Any]:
         "problem": row.problem,
         "version": row.version_uuid,
         "version_name": row.version_name,
+        "build": row.build_uuid,
         "signature": row.signature,
         "infer_url": places.infer,
         "base_url": places.own,

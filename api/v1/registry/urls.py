@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.registry import comparing, datasets, storage, version_views, views
+from api.v1.registry import builds, comparing, datasets, storage, version_views, views
 
 REPO = "repos/<str:kind>/<str:namespace>/<str:name>"
 VERSION = f"{REPO}/versions/<str:version>"
@@ -46,6 +46,10 @@ urlpatterns = [
     path(f"{VERSION}/signatures", version_views.Signatures.as_view()),
     path(f"{VERSION}/signature", version_views.Signature.as_view()),
     path(f"{VERSION}/bom", version_views.Bom.as_view()),
+    path(f"{VERSION}/builds", builds.Builds.as_view()),
+    path(f"{VERSION}/builds/<uuid:build>", builds.Build.as_view()),
+    path(f"{VERSION}/builds/<uuid:build>/files/<path:path>", builds.BuildFile.as_view()),
+    path(f"{VERSION}/builds/<uuid:build>/withdrawal", builds.Withdrawal.as_view()),
     path(f"{VERSION}/croissant", version_views.Croissant.as_view()),
     path("namespaces/<str:name>/keys", version_views.Keys.as_view()),
     path("namespaces/<str:name>/keys/rotation", version_views.KeyRotation.as_view()),

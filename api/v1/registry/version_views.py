@@ -16,7 +16,7 @@ from api.v1.registry import version_wire as wire
 from api.v1.registry.views import RepoView
 from common import strict_json
 from common.errors import Invalid
-from registry import queries
+from registry import build_queries, queries
 from registry.services import boms, environments, measurements, own_keys, signing, standing, versions
 from registry.states import KeyAlgorithm, RepoKind
 
@@ -168,9 +168,13 @@ class Bom(VersionView):
     def get(self, request: Request, **names: str) -> HttpResponse:
         """The bill of materials: CycloneDX 1.6, for models with a model card."""
         version = self.version(Action.REPO_DISCOVER)
-        measured = queries.measurements_of(version, with_withdrawn=True)
-        environment = environments.environment_of(version)
-        bom = boms.cyclonedx_of(version, measured, environment, site=settings.PUBLIC_URL)
+        bom = boms.cyclonedx_of(
+            version,
+            queries.measurements_of(version, with_withdrawn=True),
+            list(build_queries.builds_of(version)[: build_queries.BUILD_LIMIT]),
+            environments.environment_of(version),
+            site=settings.PUBLIC_URL,
+        )
         return _document(bom, "application/vnd.cyclonedx+json; version=1.6", f"{version.name}.cdx.json")
 
 

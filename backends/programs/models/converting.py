@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.programs import equivalence, graphs, reporting
+from backends.programs.catalogue import MIN_COMPARED
 from backends.programs.graphs import Examples
 from backends.programs.jobfolder import Input, JobFolder, Refused
 from backends.programs.models.foreign import Source, open_source
-from backends.programs.models.opening import Described, Model, ask, open_examples, read_signature, unseen_rows
+from backends.programs.models.opening import Described, open_examples, read_signature
 from backends.programs.tables import export
 from backends.programs.tables.examples import TableExamples, classes_of, task_of
 from backends.programs.tables.reading import MATRIX, is_number, read_table
 
 MAX_REAL_ROWS = 4096
-MIN_REAL_ROWS = 100
 
 
 def run(folder: JobFolder) -> None:
-    """Open, convert, compare on real and on boundary rows, refuse what differs, and measure what is left."""
+    """Open, convert, compare on real and on boundary rows, and refuse what differs."""
     source, data = folder.input("model"), folder.input("data")
     given = folder.parameters
     folder.progress(0.05, f"Opening {source.title}")
@@ -56,47 +56,18 @@ def run(folder: JobFolder) -> None:
         raise Refused(f"The converted model gives {exported.shape[1]} values a row, the original {reference.shape[1]}.")
     scale = 1.0 if described.classes else float(np.std(examples.answers)) or 1.0
     report = equivalence.compare(reference, exported, real_rows=real, model=build, scale=scale)
+    report |= {"dataset": data.title, "dataset_version": data.version_uuid}
     equivalence.require_equivalent(report)
 
-    folder.progress(0.8, "Measuring the converted model")
-    converted = Model(source, signature, training, described.classes, session, output)
-    rows, split = unseen_rows(converted, data, examples)
-    predicted = ask(session, converted, examples, rows)
-    if described.classes is None:
-        metrics = reporting.write_regression(
-            folder, examples, rows, predicted[:, 0].astype(np.float64), dataset=data.title, split=split
-        )
-    else:
-        metrics, _ = reporting.write_classification(
-            folder, examples, rows, predicted, described.classes, dataset=data.title, split=split
-        )
-    first = reporting.example_of(signature["inputs"], examples.feed(rows[:1]))
-    signature = {**signature, "example": signature.get("example") or first}
-    folder.output_json("signature.json", signature)
-    folder.output_json(
-        "training.json",
-        {
-            **training,
-            "derived_from": {"title": source.title, "version_uuid": source.version_uuid},
-            "converted_from": path,
-        },
-    )
-    reporting.finish(
+    folder.progress(0.9, "Describing the build")
+    one = np.concatenate([examples.test, examples.train])[:1]
+    first = reporting.example_of(signature["inputs"], examples.feed(one))
+    reporting.finish_build(
         folder,
-        metrics=metrics,
-        signature=signature,
+        signature={**signature, "example": signature.get("example") or first},
         packages=reporting.environment(*model.packages),
         equivalence=report,
-        summary=f"{reporting.code(path)} of {reporting.code(source.title)} as ONNX, with the same answers.",
-        sections=[("Conversion", verdict(report))],
-        card={
-            "library_name": "onnx",
-            "pipeline_tag": signature["task"],
-            "tags": ["converted", "onnx"],
-            "datasets": [data.title],
-            "base_model": source.title,
-        },
-        heading=f"{source.title}, ONNX",
+        summary=f"{reporting.code(path)} of {reporting.code(source.title)} as ONNX, with the same answers. {verdict(report)}",
     )
 
 
@@ -146,8 +117,8 @@ def comparison_feeds(
     """Real rows, held out ones first, in batches; then rows exactly on the thresholds of trees (`splits`) and rows of extremes. And
     how many of them are real. Raises `Refused` for fewer than 100 real rows."""
     real = np.concatenate([examples.test, examples.train])[:MAX_REAL_ROWS]
-    if len(real) < MIN_REAL_ROWS:
-        raise Refused(f"The dataset has {len(real)} rows with answers; a comparison needs at least {MIN_REAL_ROWS}.")
+    if len(real) < MIN_COMPARED:
+        raise Refused(f"The dataset has {len(real)} rows with answers; a comparison needs at least {MIN_COMPARED}.")
     feeds = [examples.feed(real[at : at + graphs.BATCH]) for at in range(0, len(real), graphs.BATCH)]
     if isinstance(examples, TableExamples):
         feeds.append(export.boundary_feed(splits if examples.is_matrix else [], examples, seed=seed, with_gaps=False))

@@ -1,6 +1,5 @@
-"""The program of the recipe convert-openvino: an ONNX graph in; beside it the same network for OpenVINO, proven to answer alike, out."""
+"""The program of the recipe convert-openvino: an ONNX graph in; the same network for OpenVINO, proven to answer alike, out."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ from numpy.typing import NDArray
 from backends.programs import equivalence, reporting
 from backends.programs.jobfolder import JobFolder, Refused
 from backends.programs.models.converting import comparison_feeds, verdict
-from backends.programs.models.opening import Model, ask, open_examples, open_model, unseen_rows
+from backends.programs.models.opening import Model, open_examples, open_model
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino")
-NETWORK = "openvino/model.xml"
+NETWORK = "model.xml"
 
 
 def run(folder: JobFolder) -> None:
-    """Convert, compare on real rows and noise, refuse what differs, and hand both forms on."""
+    """Convert, compare on real rows and noise, and refuse what differs."""
     folder.progress(0.05, "Opening the model")
     model = open_model(folder)
     if texts := [each["name"] for each in model.signature["inputs"] if each["datatype"] == "BYTES"]:
@@ -30,8 +29,7 @@ def run(folder: JobFolder) -> None:
     reference = _reference(model, feeds)
 
     folder.progress(0.4, "Converting")
-    graph = folder.output("model.onnx")
-    shutil.copyfile(model.source.paths["model.onnx"], graph)
+    graph = model.source.paths["model.onnx"]
     network = folder.output(NETWORK)
     built = _converted(graph, network, threads=folder.threads)
     folder.progress(0.6, f"Comparing on {len(reference)} rows")
@@ -39,46 +37,22 @@ def run(folder: JobFolder) -> None:
     if answers.shape != reference.shape:
         raise Refused(f"The build gives {answers.shape[1]} values a row, the original {reference.shape[1]}.")
     scale = 1.0 if model.classes else float(np.std(examples.answers)) or 1.0
-    report = equivalence.compare(reference, answers, real_rows=real, model=graph, scale=scale)
-    report |= {"target": "openvino", "openvino": openvino.get_version()}
+    report = equivalence.compare(reference, answers, real_rows=real, model=network, scale=scale)
+    report |= {
+        "dataset": data.title,
+        "dataset_version": data.version_uuid,
+        "openvino": openvino.get_version(),
+    }
     equivalence.require_equivalent(report)
 
-    folder.progress(0.8, "Measuring")
-    rows, split = unseen_rows(model, data, examples)
-    predicted = ask(model.session, model, examples, rows)
-    if model.classes is None:
-        metrics = reporting.write_regression(
-            folder, examples, rows, predicted[:, 0].astype(np.float64), dataset=data.title, split=split
-        )
-    else:
-        metrics, _ = reporting.write_classification(
-            folder, examples, rows, predicted, model.classes, dataset=data.title, split=split
-        )
-    folder.output_json("signature.json", model.signature)
-    folder.output_json(
-        "training.json",
-        {
-            **model.training,
-            "derived_from": {"title": model.source.title, "version_uuid": model.source.version_uuid},
-            "converted_from": "model.onnx",
-        },
-    )
-    reporting.finish(
+    folder.progress(0.9, "Describing the build")
+    reporting.finish_build(
         folder,
-        metrics=metrics,
         signature=model.signature,
         packages=reporting.environment(*PACKAGES),
         equivalence=report,
-        summary=f"{reporting.code(model.source.title)} with a build for OpenVINO beside it, with the same answers.",
-        sections=[("Conversion", f"{verdict(report)} OpenVINO {openvino.get_version()}, in float32.")],
-        card={
-            "library_name": "openvino",
-            "pipeline_tag": model.signature["task"],
-            "tags": ["converted", "onnx", "openvino"],
-            "datasets": [data.title],
-            "base_model": model.source.title,
-        },
-        heading=f"{model.source.title}, OpenVINO",
+        summary=f"{reporting.code(model.source.title)} for OpenVINO, in float32, with the same answers. {verdict(report)} "
+        f"OpenVINO {openvino.get_version()}.",
     )
 
 

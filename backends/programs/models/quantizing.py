@@ -34,7 +34,7 @@ WARM_UP_CALLS = 10
 
 
 def run(folder: JobFolder) -> None:
-    """Calibrate on training rows, quantize, and measure both builds on the same unseen rows: size, latency, accuracy."""
+    """Calibrate on training rows, quantize, and measure both on the same unseen rows: size, latency, accuracy."""
     folder.progress(0.05, "Opening the model")
     model = open_model(folder)
     _require_weights(model)
@@ -50,16 +50,16 @@ def run(folder: JobFolder) -> None:
     _quantize(model, examples, build, wanted=folder.parameters["calibration_rows"], seed=folder.seed)
     session = graphs.open_graph(build, threads=folder.threads)
 
-    folder.progress(0.6, f"Asking both builds about {len(rows)} rows")
+    folder.progress(0.6, f"Asking both about {len(rows)} rows")
     before, after = ask(model.session, model, examples, rows), ask(session, model, examples, rows)
     answers = examples.answers[rows]
     paired = paired_difference(before.argmax(axis=1) == answers, after.argmax(axis=1) == answers, seed=folder.seed)
     if -paired["difference"] > folder.parameters["max_accuracy_loss"]:
         raise Refused(
-            f"The int8 build loses {-paired['difference']:.2%} of accuracy, more than the "
+            f"The int8 model loses {-paired['difference']:.2%} of accuracy, more than the "
             f"{folder.parameters['max_accuracy_loss']:.2%} that were allowed, so it was not published."
         )
-    folder.progress(0.8, "Timing both builds")
+    folder.progress(0.8, "Timing both")
     latency = _latency(
         model.session, session, examples, rows, runs=folder.parameters["latency_runs"], output=model.output
     )
@@ -84,7 +84,7 @@ def run(folder: JobFolder) -> None:
         packages=reporting.environment(*PACKAGES),
         equivalence=report,
         summary=_summary(model, comparison),
-        sections=[("Compared with the build it was made from", _comparison_table(comparison, report))],
+        sections=[("Compared with what it was made from", _comparison_table(comparison, report))],
         card={
             "library_name": "onnx",
             "pipeline_tag": model.signature["task"],
@@ -116,7 +116,7 @@ def _require_weights(model: Model) -> None:
         raise Refused(f"model.onnx of {model.source.title} could not be read.") from error
     operators = sorted({node.op_type for node in graph.node})
     if "QuantizeLinear" in operators:
-        raise Refused(f"{model.source.title} is an 8-bit build already.")
+        raise Refused(f"{model.source.title} is stored in 8 bits already.")
     if not set(operators) & set(WEIGHTED):
         raise Refused(
             f"{model.source.title} has no matrix or convolution weights to store in 8 bits. "
@@ -156,7 +156,7 @@ def _latency(
     runs: int,
     output: str,
 ) -> dict[str, Any]:
-    """Milliseconds of a call with one row: median over `runs`. The builds take turns, so that a busy moment of the machine
+    """Milliseconds of a call with one row: median over `runs`. The two take turns, so that a busy moment of the machine
     strikes both."""
     feeds = [examples.feed(rows[at : at + 1]) for at in range(min(len(rows), 32))]
     times: dict[str, list[float]] = {"before": [], "after": []}
@@ -178,7 +178,7 @@ def _latency(
 def _summary(model: Model, comparison: dict[str, Any]) -> str:
     size, paired = comparison["size_bytes"], comparison["accuracy"]
     return (
-        f"An int8 build of {reporting.code(model.source.title)}: {size['before'] / size['after']:.1f} times smaller, "
+        f"An int8 version of {reporting.code(model.source.title)}: {size['before'] / size['after']:.1f} times smaller, "
         f"accuracy {100 * paired['difference']:+.2f} points "
         f"(95 % interval {100 * paired['low']:+.2f} to {100 * paired['high']:+.2f})."
     )
@@ -193,7 +193,7 @@ def _comparison_table(comparison: dict[str, Any], report: dict[str, Any]) -> str
             ["Latency of one row, one thread", f"{latency['before']:.3f} ms", f"{latency['after']:.3f} ms"],
         ],
     )
-    verdict = "no difference shown" if paired["p_value"] > 0.05 else "the builds differ"
+    verdict = "no difference shown" if paired["p_value"] > 0.05 else "the two differ"
     return (
         f"{table}\n\nOn the same {paired['n']} rows, {paired['lost']} right answers were lost and {paired['won']} won: "
         f"McNemar p = {paired['p_value']:.2f}, {verdict}. Largest difference of a probability {report['max_difference']:.3f}, "

@@ -16,7 +16,7 @@ mercato.controller("lineage", (section) => {
     marker.id = "__________cytoscape_stylesheet";
     document.head.append(marker);
   }
-  const colours = { dataset: "--series-3", model: "--series-1", version: "--series-1", job: "--series-2", endpoint: "--series-4", listing: "--series-4" };
+  const colours = { dataset: "--series-3", model: "--series-1", version: "--series-1", build: "--series-1", job: "--series-2", endpoint: "--series-4", listing: "--series-4" };
   const style = () => [
     { selector: "node", style: {
       shape: "round-rectangle", width: (node) => node.data("title").length * 6.7 + 8, height: 26, padding: "9px", label: "data(title)", "font-size": 12, "font-family": "Inter Variable, sans-serif",

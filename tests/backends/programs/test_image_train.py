@@ -133,7 +133,7 @@ def test_int8_build_is_smaller_and_as_good(trained: Ran, digits: Path, tmp_path:
 
     again = run(tmp_path / "again", "quantize-int8", {}, {"model": job.folder / "outputs", "data": digits})
     assert again.exit_code == 2
-    assert again.read("error.json")["message"] == "acme/outputs@v1 is an 8-bit build already."
+    assert again.read("error.json")["message"] == "acme/outputs@v1 is stored in 8 bits already."
 
 
 def test_same_seed_gives_the_same_weights(digits: Path):

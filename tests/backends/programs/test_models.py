@@ -133,7 +133,7 @@ def test_int8_build_that_loses_too_much_is_not_published(tmp_path: Path, model: 
             constant.CopyFrom(numpy_helper.from_array(values, constant.name))
     onnx.save(graph, model / "model.onnx")
     (model / "training.json").write_text(json.dumps({"target": "target"}))
-    with pytest.raises(Refused, match=r"^The int8 build loses \d+\.\d\d% of accuracy, more than the 2\.00%"):
+    with pytest.raises(Refused, match=r"^The int8 model loses \d+\.\d\d% of accuracy, more than the 2\.00%"):
         ran(quantizing, "quantize-int8", tmp_path, {"model": model, "data": data}, latency_runs=20)
     assert not (tmp_path / "job" / "result.json").exists()
 

@@ -51,16 +51,13 @@ def built(tmp_path: Path, model: Path) -> Ran:
     return Ran(folder, 0, "")
 
 
-def test_a_network_answers_alike_and_keeps_its_graph(tmp_path: Path, network: Path, cells: pd.DataFrame) -> None:
+def test_a_network_answers_alike(tmp_path: Path, network: Path, cells: pd.DataFrame) -> None:
     job = built(tmp_path, network)
     report = job.read("result.json")["equivalence"]
-    assert (report["target"], report["real_rows"], report["is_equivalent"]) == ("openvino", 569, True)
+    assert (report["real_rows"], report["is_equivalent"]) == (569, True)
     outputs = job.folder / "outputs"
-    assert (outputs / "model.onnx").read_bytes() == (network / "model.onnx").read_bytes()
-    assert (outputs / "openvino" / "model.bin").stat().st_size > 0
-    compiled = openvino.Core().compile_model(
-        outputs / "openvino" / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
+    assert sorted(path.name for path in outputs.iterdir()) == ["model.bin", "model.xml"]
+    compiled = openvino.Core().compile_model(outputs / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     rows = cells.drop(columns="target").to_numpy(np.float32)
     assert compiled({"x": rows})["probabilities"].shape == (569, 2)
 
@@ -72,6 +69,8 @@ def test_trees_are_refused_with_the_reason(tmp_path: Path, cells: pd.DataFrame) 
     inputs = {"model": tmp_path / "theirs", "data": tmp_path / "rows"}
     first = write_spec(tmp_path / "first", "convert-onnx", {"target": "target"}, inputs)
     converting.run(JobFolder(first))
+    signature = Ran(first, 0, "").read("result.json")["signature"]
+    (first / "outputs" / "signature.json").write_text(json.dumps(signature))
     with pytest.raises(Refused, match="OpenVINO cannot take this model"):
         built(tmp_path, first / "outputs")
 
