@@ -9,6 +9,7 @@ from django.db import transaction
 
 from accounts.actors import Actor
 from accounts.permissions import Action
+from backends.errors import Missing
 from common.clock import now
 from common.errors import Conflict, Gone, Invalid, NotFound, TooLarge
 from registry.models import Blob, Repo, RepoBlob, Upload, UploadPart
@@ -117,10 +118,16 @@ def complete_parts(uuid: UUID) -> Blob:
         raise Conflict(
             f"{part_count(upload) - len(parts)} parts of this upload are still missing.", code="parts_missing"
         )
-    blob = storage.store_blob(_joined(parts), size_bytes=upload.size_bytes, sha256=upload.sha256)
+    try:
+        blob = storage.store_blob(_joined(parts), size_bytes=upload.size_bytes, sha256=upload.sha256)
+    except Missing as error:
+        # the same completion, sent twice at once: the other one is through, and has removed the parts
+        if Upload.objects.filter(pk=upload.pk, state=UploadState.RECEIVED).exists():
+            return Blob.objects.get(sha256=upload.sha256)
+        raise Gone("Parts of this upload are not there any more: begin it again.") from error
     _finish(upload, blob)
     for part in parts:
-        storage.store().delete(part.key)
+        storage.discard(part.key)
     return blob
 
 
@@ -161,7 +168,7 @@ def sweep_uploads(limit: int = 500) -> int:
     for upload in expired:
         for part in upload.parts.all():
             part.upload = upload
-            storage.store().delete(part.key)
+            storage.discard(part.key)
         Upload.objects.filter(pk=upload.pk, state=UploadState.OPEN).update(state=UploadState.ABORTED)
     return len(expired)
 
