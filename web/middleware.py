@@ -44,7 +44,7 @@ class PageMiddleware:
         if not _is_page(request):
             return None
         if isinstance(exception, OperationalError):
-            logger.exception("The database gave up in %s %s", request.method, request.path)
+            logger.error("The database gave up in %s %s", request.method, request.path, exc_info=exception)
             exception = busy_database()
         if not isinstance(exception, DomainError):
             return None

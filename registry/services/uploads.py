@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from accounts.actors import Actor
 from accounts.permissions import Action
@@ -45,8 +46,8 @@ def begin(
     if not 0 <= size_bytes <= SIZE_LIMIT:
         raise TooLarge(f"A file may have at most {SIZE_LIMIT} bytes.")
     quarantine.refuse_known([("This file", sha256)])
-    blob = Blob.objects.filter(sha256=sha256).first()
-    if blob is not None and blob.size_bytes == size_bytes and has_access(actor, repo, blob):
+    blob = _known_to(actor, repo, sha256, size_bytes)
+    if blob is not None:
         attach(repo, blob)
         return None
     quotas.require_room(repo.namespace_id, size_bytes, is_early=True)
@@ -142,13 +143,6 @@ def attach(repo: Repo, blob: Blob) -> None:
     holdings.hold(repo, [blob.pk])
 
 
-def has_access(actor: Actor, repo: Repo, blob: Blob) -> bool:
-    """Whether `repo`, or any repository that the actor may read, holds these bytes."""
-    if RepoBlob.objects.filter(repo=repo, blob=blob).exists():
-        return True
-    return readable_repos(actor).filter(blob_rows__blob=blob).exists()
-
-
 def held(repo: Repo, digests: Iterable[str]) -> dict[str, Blob]:
     """Those of the files, by SHA-256, that the repository has been given; one query. For callers that checked the right to read it."""
     return {blob.sha256: blob for blob in Blob.objects.filter(sha256__in=set(digests), repo_rows__repo=repo)}
@@ -171,6 +165,17 @@ def sweep_uploads(limit: int = 500) -> int:
             storage.discard(part.key)
         Upload.objects.filter(pk=upload.pk, state=UploadState.OPEN).update(state=UploadState.ABORTED)
     return len(expired)
+
+
+def _known_to(actor: Actor, repo: Repo, sha256: str, size_bytes: int) -> Blob | None:
+    """The bytes, when `repo` or any repository that the actor may read holds them. One query, whether or not somebody else has them:
+    the time of an answer tells nothing either."""
+    holdings_of_it = RepoBlob.objects.filter(blob=OuterRef("pk"))
+    ours, readable = (
+        holdings_of_it.filter(repo=repo),
+        holdings_of_it.filter(repo__in=readable_repos(actor).values("pk")),
+    )
+    return Blob.objects.filter(Exists(ours) | Exists(readable), sha256=sha256, size_bytes=size_bytes).first()
 
 
 def _open_upload(uuid: UUID) -> Upload:
