@@ -94,23 +94,35 @@ def spoilt(draw, document: Any, *, strength: int = 3) -> Any:
     return document
 
 
-@st.composite
-def damaged(draw, raw: bytes) -> bytes:
+DAMAGES = st.tuples(
+    st.sampled_from(["whole", "whole", "cut", "overwrite", "insert", "drop", "double"]),
+    st.integers(0, 1000),
+    st.binary(min_size=1, max_size=8),
+    st.sampled_from(BYTES),
+)
+"""What is done to bytes and where, in thousandths: nothing depends on the bytes, which hold ids that differ each time."""
+
+
+def damage(raw: bytes, how: tuple[str, int, bytes, bytes]) -> bytes:
     """The bytes as they are, or cut, overwritten, or with something in the middle."""
-    at = draw(st.integers(0, len(raw)))
-    match draw(st.sampled_from(["whole", "whole", "cut", "overwrite", "insert", "drop", "double"])):
+    kind, place, piece, insert = how
+    at = len(raw) * place // 1000
+    match kind:
         case "cut":
             return raw[:at]
         case "overwrite":
-            piece = draw(st.binary(min_size=1, max_size=8))
             return raw[:at] + piece + raw[at + len(piece) :]
         case "insert":
-            return raw[:at] + draw(st.sampled_from(BYTES)) + raw[at:]
+            return raw[:at] + insert + raw[at:]
         case "drop":
-            return raw[:at] + raw[at + draw(st.integers(1, 20)) :]
+            return raw[:at] + raw[at + len(piece) * 3 :]
         case "double":
             return raw + raw
     return raw
+
+
+def damaged(raw: bytes) -> st.SearchStrategy[bytes]:
+    return DAMAGES.map(lambda how: damage(raw, how))
 
 
 def text(value: Any) -> bytes:
@@ -316,23 +328,26 @@ def test_large_files(target: Target, data) -> None:
     root = "/alice/net.git/info/lfs"
     target.check("POST", f"{root}/objects/batch", data.draw(damaged(text(data.draw(spoilt(asked))))))
     target.check("POST", f"{root}/verify", data.draw(damaged(text(data.draw(spoilt(named))))))
+    hows = iter(data.draw(st.lists(st.one_of(st.none(), DAMAGES), min_size=20, max_size=20)))
+    finish = {"oid": named["oid"], "parts": [{"partNumber": 1, "etag": "x"}]}
+    body, unlike = data.draw(damaged(text(data.draw(spoilt(finish))))), data.draw(DAMAGES)
+    wanted = {"target": {"type": "model", "name": "alice/net"}, "files": [{"filename": "x", "sha256": named["oid"]}]}
+    target.check(
+        "POST", "/api/models/alice/net/lfs-files/duplicate", data.draw(damaged(text(data.draw(spoilt(wanted)))))
+    )
+    # nothing is drawn below: what was taken before decides how far this goes
     told = target.send("POST", f"{root}/objects/batch", text({**asked, "operation": "upload"})).json()["objects"][0]
     if "actions" not in told:
         return
     action = told["actions"]["upload"]
     hrefs = [action["href"], *(value for key, value in action.get("header", {}).items() if key.isdigit())]
-    for href in hrefs[1:] or hrefs:
-        if data.draw(st.integers(0, 3)):
-            body = data.draw(damaged(content[:100] if hrefs[1:] else content))
-            target.check("PUT", href.removeprefix("http://testserver"), body, "application/octet-stream")
-    finish = {"oid": named["oid"], "parts": [{"partNumber": 1, "etag": "x"}]}
+    for href, how in zip(hrefs[1:] or hrefs, hows, strict=False):
+        if how is not None:
+            sent = damage(content[:100] if hrefs[1:] else content, how)
+            target.check("PUT", href.removeprefix("http://testserver"), sent, "application/octet-stream")
     done = hrefs[0].removeprefix("http://testserver")
-    target.check("POST", done, data.draw(damaged(text(data.draw(spoilt(finish))))))
-    target.check("POST", data.draw(damaged(done.encode())).decode("latin-1"), text(finish))
-    wanted = {"target": {"type": "model", "name": "alice/net"}, "files": [{"filename": "x", "sha256": named["oid"]}]}
-    target.check(
-        "POST", "/api/models/alice/net/lfs-files/duplicate", data.draw(damaged(text(data.draw(spoilt(wanted)))))
-    )
+    target.check("POST", done, body)
+    target.check("POST", damage(done.encode(), unlike).decode("latin-1"), text(finish))
 
 
 OIDS = [ZERO, "1" * 40, "g" * 40, "", "0" * 39, "0" * 41, "HEAD", "\x00"]
