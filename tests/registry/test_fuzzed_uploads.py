@@ -84,7 +84,7 @@ def spoilt(draw, document: Any, *, strength: int = 3) -> Any:
         holder, key = draw(st.sampled_from(found))
         match draw(st.sampled_from(["replace", "replace", "remove", "double"])):
             case "replace":
-                holder[key] = draw(st.sampled_from(NASTY))
+                holder[key] = copy.deepcopy(draw(st.sampled_from(NASTY)))
             case "remove":
                 del holder[key]
             case "double" if isinstance(holder, list):
