@@ -107,6 +107,11 @@ class Busy(DomainError):
         self.retry_after_s = retry_after_s
 
 
+def busy_database() -> Busy:
+    """What to say when the database gives up: it waited too long for a lock, or does not answer. The transaction is undone."""
+    return Busy("The database is busy or does not answer: nothing was saved. Try again in a moment.", retry_after_s=5)
+
+
 class Unavailable(DomainError):
     """Something this installation depends on does not answer."""
 

@@ -1,18 +1,22 @@
 """What every request for a page passes: who asks, and errors as pages."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from accounts import actors
 from accounts.actors import Actor
-from common.errors import DomainError, Invalid
+from common.errors import DomainError, Invalid, busy_database
 from web.errors import error_response
 
 if TYPE_CHECKING:
     from web.render import Request
+
+logger = logging.getLogger(__name__)
 
 PAGE_PACKAGES = ("web.", "allauth.", "django.contrib.auth.")
 
@@ -37,7 +41,12 @@ class PageMiddleware:
         return error_response(cast("Request", request), Invalid("The address or the form holds a NUL character."))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not _is_page(request) or not isinstance(exception, DomainError):
+        if not _is_page(request):
+            return None
+        if isinstance(exception, OperationalError):
+            logger.error("The database gave up in %s %s", request.method, request.path, exc_info=exception)
+            exception = busy_database()
+        if not isinstance(exception, DomainError):
             return None
         return error_response(cast("Request", request), exception)
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db import OperationalError
 from django.http import HttpRequest
 from dulwich.protocol import pkt_line
 
 from accounts.actors import Actor
 from api.git.pktlines import DATA, FATAL, FLUSH, PROGRESS, Lines, band, line
 from api.git.upload_pack import AGENT, advertised
-from common.errors import DomainError, Invalid, TooLarge
+from common.errors import DomainError, Invalid, TooLarge, busy_database
 from registry.services import gitpush
 from registry.services.gitobjects import refs_of
 from registry.services.gitpacks import MAX_PACK_BYTES, IncomingPack, Spool
@@ -115,6 +116,12 @@ def _taken(
         unpacked = _one_line(error.message)
         for change in changes:
             change.refusal = change.refusal or error.message
+    except OperationalError:
+        # before any ref was touched: where refs move, each is told its own
+        logger.exception("The database gave up in a push")
+        unpacked = busy_database().message
+        for change in changes:
+            change.refusal = change.refusal or unpacked
     except Exception:
         logger.exception("Unforeseen error in a push")
         if is_banded:

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
@@ -19,7 +20,7 @@ from api.hf.authentication import actor_of
 from api.hf.bodies import Body, content_length
 from api.hf.errors import NotHere, render_error
 from api.hf.wire import json_response, next_link
-from common.errors import DomainError, Invalid, NotFound, TooLarge
+from common.errors import DomainError, Invalid, NotFound, TooLarge, busy_database
 from registry import queries
 from registry.errors import RepoMoved, RevisionNotFound
 from registry.states import AccessState
@@ -118,6 +119,9 @@ def _answer(
         return render_error(TooLarge("The body is too large for this call."), actor)
     except (SuspiciousOperation, UnreadablePostError):
         return render_error(Invalid("The request could not be read."), actor)
+    except OperationalError:
+        logger.exception("The database gave up in %s %s", request.method, request.path)
+        return render_error(busy_database(), actor)
     except Exception:
         logger.exception("Unforeseen error in %s %s", request.method, request.path)
         return json_response({"error": "Something went wrong on this server; it has been noted."}, status=500)

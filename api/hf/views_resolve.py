@@ -113,7 +113,7 @@ def _headers(commit_oid: str, entry: Any) -> dict[str, str]:
 
 def _body(blob: Any, start: int, end: int) -> HttpResponseBase:
     path = storage.local_path(blob)
-    if path is not None and path.exists():
+    if path is not None:
         return FileResponse(FilePart(path.open("rb", buffering=0), start, end), content_type="application/octet-stream")
     return StreamingHttpResponse(storage.open_blob(blob, start, end))
 

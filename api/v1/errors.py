@@ -4,11 +4,12 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import RequestDataTooBig
+from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from common.errors import DomainError, Invalid, NotFound, TooLarge, Unauthenticated
+from common.errors import DomainError, Invalid, NotFound, TooLarge, Unauthenticated, busy_database
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,9 @@ TITLES = {
 
 def render_error(error: Exception, context: dict[str, Any]) -> Response:
     """The answer for whatever a view raised. What nobody expected is logged and told apart by nothing but its status."""
+    if isinstance(error, OperationalError):
+        log.error("the database gave up", exc_info=error)
+        error = busy_database()
     if isinstance(error, DomainError):
         response = _problem(error.status, error.code, error.message, _fields(error))
         if (wait_s := getattr(error, "retry_after_s", None)) is not None:

@@ -104,7 +104,7 @@ class S3Store(MultipartStore):
                 del first
                 tags += [self._send_part(name, upload_id, number, data) for number, data in enumerate(parts, start=2)]
                 counted.check()
-                self._complete(name, upload_id, tags)
+                self._complete_own(key, upload_id, tags, counted.result().size_bytes)
                 done = True
             finally:
                 if not done:
@@ -237,6 +237,18 @@ class S3Store(MultipartStore):
             Bucket=self.bucket, Key=name, UploadId=upload_id, PartNumber=number, Body=data
         )
         return number, answer["ETag"]
+
+    def _complete_own(self, key: str, upload_id: str, tags: Sequence[tuple[int, str]], size_bytes: int) -> None:
+        """Complete an upload that nobody else knows of. When it is not open any more, an earlier try came through and its answer got
+        lost on the way, unless the object says otherwise."""
+        try:
+            with _clear_errors(key):
+                self._complete(self._name(key), upload_id, tags)
+        except Missing:
+            with contextlib.suppress(Missing):
+                if self.stat(key).size_bytes == size_bytes:
+                    return
+            raise Transient(f"the S3 storage has forgotten an upload: {key}") from None
 
     def _complete(self, name: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
         listed = [{"PartNumber": number, "ETag": tag} for number, tag in parts]

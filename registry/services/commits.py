@@ -90,12 +90,13 @@ def create_commit(
     summary, description = check_message(summary, description)
     wanted = list(operations)
     prepared = prepare(repo, wanted)
-    attach_all(repo, prepared)
     head = _head(repo, branch)
     check_parent(head, parent)
     commit_id = new_commit_id()
     # outside any lock: on a quiet branch, which is nearly always, the tree is ready before the branch is touched
     with transaction.atomic():
+        # together: what can't be applied is not held either
+        attach_all(repo, prepared)
         tree = apply_changes(head, prepared, commit_id)
     with transaction.atomic():
         # without a join: PostgreSQL checks the row again after waiting for it, and a join to its former head finds nothing then

@@ -4,18 +4,19 @@ Everything is checked before anything is stored, and files and trees are stored 
 written together at the end, under the locks and with the consequences of every other commit. What a refused push leaves are
 files and trees that no commit names."""
 
+import logging
 import re
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from accounts.actors import Actor
 from accounts.permissions import Action
 from accounts.services import audit
-from common.errors import Conflict, DomainError, Forbidden, Invalid, TooLarge
+from common.errors import Conflict, DomainError, Forbidden, Invalid, TooLarge, busy_database
 from registry.errors import RevisionNotFound
 from registry.models import Branch, Commit, Discussion, Repo, Tag, Version
 from registry.paths import check_ref
@@ -28,6 +29,8 @@ from registry.services.gitpacks import IncomingPack
 from registry.services.gittrees import Builder, Inspection
 from registry.services.holdings import keep_commits
 from registry.states import DiscussionState
+
+logger = logging.getLogger(__name__)
 
 NO_OID = "0" * 40
 MAX_COMMITS = 20_000
@@ -389,6 +392,9 @@ def _apply_one(actor: Actor, repo: Repo, push: Push, change: RefChange) -> None:
                 _create(actor, repo, push, change, head, len(fresh))
     except DomainError as error:
         change.refusal = error.message
+    except OperationalError:
+        logger.exception("The database gave up in a push")
+        change.refusal = busy_database().message
     except IntegrityError:
         change.refusal = "Somebody else pushed the same commits at this moment: fetch, then push again."
     else:

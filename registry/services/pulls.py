@@ -74,9 +74,9 @@ def propose_commit(
     base = resolve_revision(repo, parent) if parent else branch.head
     wanted = list(operations)
     prepared = prepare(repo, wanted)
-    attach_all(repo, prepared)
     commit_id = new_commit_id()
     with transaction.atomic():
+        attach_all(repo, prepared)
         tree = apply_changes(base, prepared, commit_id)
     if tree.oid == base.tree.oid:
         raise Invalid("These files are there already: there is nothing to propose.", code="nothing_changed")

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from backends.contracts.stores import Reader, Store
-from backends.errors import Missing, NoCapacity, Rejected, Transient
+from backends.errors import BackendError, ConfigError, Missing, NoCapacity, Rejected, Transient
 from backends.stores.urls import store_from_url
 from common.clock import now
 from common.errors import Busy, Gone, Invalid, Unavailable
@@ -20,6 +21,8 @@ from common.ids import new_uuid
 from registry import trees
 from registry.models import Blob
 from registry.states import BlobState
+
+logger = logging.getLogger(__name__)
 
 USE_COUNTS_FOR = timedelta(hours=6)
 """A use is noted again when the last note is older: much shorter than the collection's grace (services/garbage.py), long enough
@@ -49,6 +52,12 @@ def storage_errors() -> Iterator[None]:
         ) from error
     except Transient as error:
         raise Busy("The storage does not answer: try again in a moment.", retry_after_s=5) from error
+    except ConfigError as error:
+        # a key or a bucket that was taken away while the site runs: its operator mends it, and the same request succeeds
+        logger.exception("The storage refuses this site")
+        raise Busy(
+            "The storage refuses this site: its operator has to look. Try again later.", retry_after_s=60
+        ) from error
     except Rejected as error:
         raise Invalid(f"The storage refused the bytes: {error}.") from error
 
@@ -69,14 +78,24 @@ def store_blob(chunks: Iterable[bytes], *, size_bytes: int | None = None, sha256
                 raise Invalid("The SHA-256 of the upload is not the one announced.", code="wrong_digest")
             return adopt_staged(staging, stored.sha256_hex, stored.size_bytes)
         finally:
-            store().delete(staging)
+            discard(staging)
+
+
+def discard(key: str) -> None:
+    """Remove something on its way in that is not needed any more. A store that fails at this moment spoils nothing: what stays
+    behind goes with the next collection."""
+    try:
+        store().delete(key)
+    except BackendError as error:
+        logger.warning("%s stays behind in the storage for now: %s", key, error)
 
 
 def store_bytes(content: bytes) -> Blob:
     """`store_blob` for something small that is in memory: hashed here, for git too, and put in its place at once."""
     (blob,) = store_many([content])
     if not exists(blob):
-        _put((blob.sha256, content))
+        with storage_errors():
+            _put((blob.sha256, content))
     return blob
 
 
@@ -109,10 +128,14 @@ def _put(item: tuple[str, bytes]) -> None:
 
 def adopt_staged(staging: str, sha256: str, size_bytes: int) -> Blob:
     """Give staged bytes, whose digest the caller has computed while storing them, their place and their row. The bytes are
-    durable before the row says so. Safe to repeat. Raises Busy while the same bytes are being collected."""
+    durable before the row says so. Safe to repeat. Raises Busy while the same bytes are being collected, and when the staged ones
+    have gone."""
     blob = admit([Blob(sha256=sha256, size_bytes=size_bytes)])[sha256]
     if blob.state != BlobState.STORED or not exists(blob):
-        store().move(staging, blob.key)
+        try:
+            store().move(staging, blob.key)
+        except Missing as error:
+            raise Busy("What was just sent is not in the storage any more: send it again.") from error
         settle([blob])
     return blob
 
@@ -164,22 +187,46 @@ def _is_fresh(blob: Blob, moment: datetime) -> bool:
 def exists(blob: Blob) -> bool:
     """Whether the store has the bytes, in full."""
     try:
-        return store().stat(blob.key).size_bytes == blob.size_bytes
+        with storage_errors():
+            return store().stat(blob.key).size_bytes == blob.size_bytes
     except Missing:
         return False
 
 
 def open_blob(blob: Blob, start: int = 0, end: int | None = None) -> Reader:
     """Bytes `start` up to, not including, `end`. The caller has checked the right to read. Raises Gone for what was collected,
-    Unavailable when the store has lost them."""
+    Unavailable when the store has lost them. Reading on may raise Busy, or Unavailable when there are fewer or more bytes than there
+    should be: an end is always the true end."""
     _require_stored(blob)
     with storage_errors():
         try:
-            return store().open(blob.key, start, end)
+            reader = store().open(blob.key, start, end)
         except Missing as error:
-            raise Unavailable(
-                "The storage has lost this file: ask the operator to restore it from a backup."
-            ) from error
+            raise _lost() from error
+    last = blob.size_bytes if end is None else min(end, blob.size_bytes)
+    return _Exact(reader, max(0, last - max(start, 0)))
+
+
+class _Exact(Reader):
+    """So many bytes of a blob, or an error in the words of the product."""
+
+    def __init__(self, reader: Reader, size_bytes: int) -> None:
+        self._reader, self._left = reader, size_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        with storage_errors():
+            data = self._reader.read(size)
+        self._left -= len(data)
+        if self._left < 0 or (self._left and (size < 0 or (size > 0 and not data))):
+            raise _lost()
+        return data
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _lost() -> Unavailable:
+    return Unavailable("The storage has lost this file: ask the operator to restore it from a backup.")
 
 
 def _require_stored(blob: Blob) -> None:
@@ -194,9 +241,13 @@ def read_blob(blob: Blob, limit: int) -> bytes:
 
 
 def local_path(blob: Blob) -> Path | None:
-    """The file that holds the bytes, when the store has files on this machine: for sendfile."""
+    """The file that holds the bytes, all of them, when the store has files on this machine: for sendfile. Raises Unavailable when
+    the store has lost some."""
     _require_stored(blob)
-    return store().local_path(blob.key)
+    path = store().local_path(blob.key)
+    if path is not None and not exists(blob):
+        raise _lost()
+    return path
 
 
 def link_for(blob: Blob, *, filename: str, expires_s: int = 300) -> str | None:

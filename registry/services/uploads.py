@@ -6,9 +6,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from accounts.actors import Actor
 from accounts.permissions import Action
+from backends.errors import Missing
 from common.clock import now
 from common.errors import Conflict, Gone, Invalid, NotFound, TooLarge
 from registry.models import Blob, Repo, RepoBlob, Upload, UploadPart
@@ -44,8 +46,8 @@ def begin(
     if not 0 <= size_bytes <= SIZE_LIMIT:
         raise TooLarge(f"A file may have at most {SIZE_LIMIT} bytes.")
     quarantine.refuse_known([("This file", sha256)])
-    blob = Blob.objects.filter(sha256=sha256).first()
-    if blob is not None and blob.size_bytes == size_bytes and has_access(actor, repo, blob):
+    blob = _known_to(actor, repo, sha256, size_bytes)
+    if blob is not None:
         attach(repo, blob)
         return None
     quotas.require_room(repo.namespace_id, size_bytes, is_early=True)
@@ -117,10 +119,16 @@ def complete_parts(uuid: UUID) -> Blob:
         raise Conflict(
             f"{part_count(upload) - len(parts)} parts of this upload are still missing.", code="parts_missing"
         )
-    blob = storage.store_blob(_joined(parts), size_bytes=upload.size_bytes, sha256=upload.sha256)
+    try:
+        blob = storage.store_blob(_joined(parts), size_bytes=upload.size_bytes, sha256=upload.sha256)
+    except Missing as error:
+        # the same completion, sent twice at once: the other one is through, and has removed the parts
+        if Upload.objects.filter(pk=upload.pk, state=UploadState.RECEIVED).exists():
+            return Blob.objects.get(sha256=upload.sha256)
+        raise Gone("Parts of this upload are not there any more: begin it again.") from error
     _finish(upload, blob)
     for part in parts:
-        storage.store().delete(part.key)
+        storage.discard(part.key)
     return blob
 
 
@@ -133,13 +141,6 @@ def attach(repo: Repo, blob: Blob) -> None:
     """Note that the repository holds these bytes. Only for callers that received them, or that know the actor may read them.
     Raises QuotaExceeded."""
     holdings.hold(repo, [blob.pk])
-
-
-def has_access(actor: Actor, repo: Repo, blob: Blob) -> bool:
-    """Whether `repo`, or any repository that the actor may read, holds these bytes."""
-    if RepoBlob.objects.filter(repo=repo, blob=blob).exists():
-        return True
-    return readable_repos(actor).filter(blob_rows__blob=blob).exists()
 
 
 def held(repo: Repo, digests: Iterable[str]) -> dict[str, Blob]:
@@ -161,9 +162,20 @@ def sweep_uploads(limit: int = 500) -> int:
     for upload in expired:
         for part in upload.parts.all():
             part.upload = upload
-            storage.store().delete(part.key)
+            storage.discard(part.key)
         Upload.objects.filter(pk=upload.pk, state=UploadState.OPEN).update(state=UploadState.ABORTED)
     return len(expired)
+
+
+def _known_to(actor: Actor, repo: Repo, sha256: str, size_bytes: int) -> Blob | None:
+    """The bytes, when `repo` or any repository that the actor may read holds them. One query, whether or not somebody else has them:
+    the time of an answer tells nothing either."""
+    holdings_of_it = RepoBlob.objects.filter(blob=OuterRef("pk"))
+    ours, readable = (
+        holdings_of_it.filter(repo=repo),
+        holdings_of_it.filter(repo__in=readable_repos(actor).values("pk")),
+    )
+    return Blob.objects.filter(Exists(ours) | Exists(readable), sha256=sha256, size_bytes=size_bytes).first()
 
 
 def _open_upload(uuid: UUID) -> Upload:

@@ -1,21 +1,19 @@
 """A process that is killed while it trades leaves whole orders and no halves, and whoever repeats its work doubles nothing."""
 
-import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from market.models import Entitlement, LedgerTransaction, Order
 from market.services.ledger import clearing, verify_ledger, wallet
 from market.services.orders import place_order
 from metering.queries import budget_of
 from tests.factories.market import balance, give_credits, make_company, make_endpoint, make_listing, plan_of
+from tests.support.databases import fetch_back, process_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILLS, PRICE = 3, 7
@@ -74,30 +72,3 @@ def trade_until_killed(environment: dict[str, str], last: int) -> int:
         told = max([told, *(int(line) for line in process.stdout.read().splitlines())])
     assert process.returncode == -signal.SIGKILL
     return told
-
-
-def process_environment(folder: Path) -> dict[str, str]:
-    """What a process needs to work on the database of this test; on SQLite on a copy of it in a file."""
-    if connection.vendor == "sqlite":
-        copy = sqlite3.connect(folder / "site.sqlite3")
-        connection.connection.backup(copy)
-        copy.close()
-        url = f"sqlite://{folder / 'site.sqlite3'}"
-    else:
-        place = connection.settings_dict
-        secret = f":{place['PASSWORD']}" if place["PASSWORD"] else ""
-        url = f"postgres://{place['USER']}{secret}@{place['HOST']}:{place['PORT']}/{place['NAME']}"
-    return os.environ | {  # noqa: TID251 - handed to a process of our own
-        "DATABASE_URL": url,
-        "MERCATO_DATA": str(folder),
-        "DJANGO_SETTINGS_MODULE": "config.settings.test",
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-def fetch_back(folder: Path) -> None:
-    """On SQLite: bring what the processes wrote into the database of this test."""
-    if connection.vendor == "sqlite":
-        copy = sqlite3.connect(folder / "site.sqlite3")
-        copy.backup(connection.connection)
-        copy.close()

@@ -1,9 +1,13 @@
 """Many clients at once: one line of history, no lost file, one winner."""
 
+import base64
 import json
 import secrets
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from tests.spaces.git_client import Git, GitFailed
 from tests.spaces.hf_client import Hub
 
 
@@ -41,6 +45,74 @@ def test_of_commits_on_one_parent_exactly_one_wins(hub: Hub, repo: str) -> None:
     winner = statuses.index(200)
     assert set(hub.api.list_repo_files(repo)) == {".gitattributes", f"{winner}.txt"}
     assert len(hub.api.list_repo_commits(repo)) == 2
+
+
+def test_of_commits_by_every_way_at_once_each_is_there_or_refused_in_words(hub: Hub, repo: str, tmp_path: Path) -> None:
+    """On one branch, each against the head that it last saw: one wins, the others are told, and come again."""
+    gits = [Git(hub.site, tmp_path / f"git{number}", hub.user, hub.token) for number in range(2)]
+    clones = [git.clone(repo) for git in gits]
+    refused: Counter[str] = Counter()
+
+    def commit(path: str) -> None:
+        line = {"key": "file", "value": {"content": _content(path), "path": path, "encoding": "base64"}}
+        answer = hub.commit(repo, [line], parentCommit=hub.api.model_info(repo).sha)
+        _told(answer.status, {412, 503}, path)
+
+    def by_api(path: str) -> None:
+        given = {"summary": path, "operations": [{"op": "add", "path": path, "content": _content(path)}]}
+        given["parent"] = hub.api.model_info(repo).sha
+        answer = hub.request("POST", f"/api/v1/repos/model/{repo}/commits", given)
+        _told(answer.status, {409, 412, 503}, path)
+
+    def push(path: str) -> None:
+        number = int(path[-1]) % 2
+        git, folder = gits[number], clones[number]
+        git.run("fetch", "-q", cwd=folder)
+        git.run("reset", "-q", "--hard", "origin/main", cwd=folder)
+        git.commit(folder, {path: path})
+        try:
+            git.run("push", "-q", "origin", "main", cwd=folder)
+        except GitFailed as error:
+            if not any(words in str(error) for words in ("fetch first", "busy", "at this moment")):
+                raise
+            raise Later from error
+
+    def _told(status: int, busy: set[int], path: str) -> None:
+        if status in busy:
+            raise Later
+        assert status in {200, 201}, (path, status)
+
+    def work(deed) -> None:
+        for number in range(3):
+            path = f"{deed.__name__}/{number}"
+            for _ in range(60):
+                try:
+                    deed(path)
+                except Later:
+                    refused[deed.__name__] += 1
+                else:
+                    break
+            else:
+                raise AssertionError(f"{path} never came through")
+
+    ways = [commit, by_api, push]
+    with ThreadPoolExecutor(len(ways)) as pool:
+        list(pool.map(work, ways))
+    expected = {f"{deed.__name__}/{number}" for deed in ways for number in range(3)}
+    assert set(hub.api.list_repo_files(repo)) == {".gitattributes", *expected}
+    history = hub.api.list_repo_commits(repo)
+    assert len(history) == len(expected) + 1
+    gits[0].run("pull", "-q", cwd=clones[0])
+    assert {path: (clones[0] / path).read_text() for path in expected} == {path: path for path in expected}
+    gits[0].run("fsck", "--strict", cwd=clones[0])
+
+
+class Later(Exception):
+    """Refused as it should be: look again, then come again."""
+
+
+def _content(path: str) -> str:
+    return base64.b64encode(path.encode()).decode()
 
 
 def test_of_one_name_in_many_spellings_exactly_one_is_made(hub: Hub) -> None:

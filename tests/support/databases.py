@@ -4,7 +4,9 @@ Django would empty every table. That is no use here: rows that migrations made (
 the triggers that keep facts append-only refuse it, as they should.
 """
 
+import os
 import sqlite3
+from pathlib import Path
 
 from django.db import connection, connections
 from django.test import TransactionTestCase
@@ -72,3 +74,31 @@ def _restore_postgres(remembered: list[str]) -> None:
             )
             columns = ", ".join(f'"{column}"' for (column,) in cursor.fetchall())
             cursor.execute(f'INSERT INTO public."{name}" ({columns}) SELECT {columns} FROM remembered."{name}"')
+
+
+def process_environment(folder: Path) -> dict[str, str]:
+    """What a process needs to work on the database of this test; on SQLite on a copy of it in a file."""
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        copy = sqlite3.connect(folder / "site.sqlite3")
+        connection.connection.backup(copy)
+        copy.close()
+        url = f"sqlite://{folder / 'site.sqlite3'}"
+    else:
+        place = connection.settings_dict
+        secret = f":{place['PASSWORD']}" if place["PASSWORD"] else ""
+        url = f"postgres://{place['USER']}{secret}@{place['HOST']}:{place['PORT']}/{place['NAME']}"
+    return os.environ | {
+        "DATABASE_URL": url,
+        "MERCATO_DATA": str(folder),
+        "DJANGO_SETTINGS_MODULE": "config.settings.test",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def fetch_back(folder: Path) -> None:
+    """On SQLite: bring what the processes wrote into the database of this test."""
+    if connection.vendor == "sqlite":
+        copy = sqlite3.connect(folder / "site.sqlite3")
+        copy.backup(connection.connection)
+        copy.close()

@@ -1,7 +1,7 @@
 """The registry as its clients meet it: files through curl, against MLflow's artifact proxy in the same run; HEAD of a file; a commit of
 many files; a snapshot of many small ones.
 
-    python bench/registry.py [--mib 256] [--files 10000] [--mlflow /path/to/python]
+    python bench/registry_clients.py [--mib 256] [--files 10000] [--mlflow /path/to/python]
 
 Starts a site of its own. `--mlflow` names an interpreter that has MLflow; without it that comparison is left out. Prints one JSON object:
 medians of three rounds, ratios above 1 where we are faster.
