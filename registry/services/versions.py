@@ -19,6 +19,7 @@ from registry.policies import require_repo_by_uuid
 from registry.queries import resolve_revision
 from registry.services.cards import card_of
 from registry.services.documents import documents_of
+from registry.services.fetching import record_sources
 from registry.services.holdings import keep_commits
 from registry.services.standing import lock_repo, refresh_latest
 from registry.states import MeasurementKind, RepoKind
@@ -107,6 +108,7 @@ def publish_version(
             refresh_latest(repo)
             if before is not None:
                 record_edge(Ref("version", before.uuid), Ref("version", version.uuid), "next_version")
+            record_sources(repo, version, commit)
             audit.record(
                 actor,
                 "registry:version:published",
