@@ -334,7 +334,11 @@ def _count(row: Preparation) -> None:
 
 def _is_large(blob: Blob) -> bool:
     sample = b"" if blob.size_bytes > uploads.TEXT_BYTES else storage.read_blob(blob, uploads.SAMPLE_BYTES)
-    return uploads.goes_large(blob.size_bytes, sample)
+    is_large = uploads.goes_large(blob.size_bytes, sample)
+    if not is_large:
+        # now, because it reads the bytes: the commit is made in a transaction, where nothing waits for the storage
+        storage.git_oid_of(blob)
+    return is_large
 
 
 class _Watch:

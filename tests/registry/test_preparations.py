@@ -188,7 +188,7 @@ def test_an_archive_is_unpacked_into_one_commit(ada, repo, opened, unpack):
     assert (row.archive_id, row.file_count, row.files_done) == (None, 3, 3)
 
 
-@pytest.mark.parametrize("name", ["zip traversal", "tar symlink", "zip encrypted", "zip case", "zip nothing"])
+@pytest.mark.parametrize("name", ["zip traversal", "tar symlink"])
 def test_a_hostile_archive_fails_with_its_sentence_and_commits_nothing(ada, repo, name):
     case = next(each for each in CASES if each.name == name)
     commit(ada, repo, add("bad", case.make()))

@@ -3,7 +3,7 @@ site's table."""
 
 from django.urls import URLPattern, path
 
-from web.hub import compare_views, data_views, preparation_views, version_views, views
+from web.hub import compare_views, data_views, derivation_views, preparation_views, version_views, views
 
 urlpatterns = [
     path("models", views.browse, {"kind": "model"}, name="models"),
@@ -80,6 +80,7 @@ def _of_datasets() -> list[URLPattern]:
         path(f"{base}/data", data_views.data, values, name="dataset-data-of-default"),
         path(f"{base}/data/<path:rest>", data_views.data, values, name="dataset-data"),
         path(f"{base}/data-pictures/<str:oid>/<int:number>", data_views.picture, values, name="dataset-data-picture"),
+        path(f"{base}/derivations", derivation_views.derivations, values, name="dataset-derivations"),
         path(f"{base}/data-compare", data_views.compare, values, name="dataset-data-compare"),
         path(f"{base}/data-compare.csv", data_views.compare_csv, values, name="dataset-data-compare-csv"),
     ]
