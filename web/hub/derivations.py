@@ -109,7 +109,7 @@ class TableForm(_DerivationForm):
         self.types = {each.name: each.type for each in known.columns}
         if len(known.tables) > 1:
             self.fields["table"] = forms.ChoiceField(choices=[(name, name) for name in known.tables], label="Table")
-        listed = forms.TextInput(attrs={"list": "known-columns", "autocomplete": "off"})
+        listed = forms.TextInput(attrs={"list": "known-columns", "autocomplete": "off", "placeholder": "column"})
         for number in range(1, CONDITIONS + 1):
             self.fields[f"column_{number}"] = forms.CharField(
                 max_length=400, required=False, label=f"Column of condition {number}", widget=listed
@@ -120,7 +120,10 @@ class TableForm(_DerivationForm):
                 label=f"Comparison of condition {number}",
             )
             self.fields[f"value_{number}"] = forms.CharField(
-                max_length=2000, required=False, label=f"Value of condition {number}"
+                max_length=2000,
+                required=False,
+                label=f"Value of condition {number}",
+                widget=forms.TextInput(attrs={"placeholder": "value"}),
             )
         self.order_fields(self.field_order)
 
