@@ -13,7 +13,7 @@ from accounts.actors import Actor
 from accounts.permissions import Action
 from accounts.services import audit
 from backends import catalogue
-from backends.contracts.sources import Field, Source
+from backends.contracts.sources import FIELD_LENGTH, Field, Source
 from backends.errors import ConfigError, Rejected
 from common import outgoing
 from common.clock import now
@@ -34,7 +34,6 @@ UNPACKED = ("url",)
 AT_ONCE = 5
 """Preparations of one repository that wait or run."""
 KEEP_BROKEN = timedelta(days=7)
-_TASK = "registry.prepare_content"
 _LIVE = (PreparationState.WAITING, PreparationState.RUNNING)
 
 
@@ -107,7 +106,7 @@ def ask_for_preparation(
             token_id=actor.token_id,
         )
         _recorded(actor, row, "registry:preparation:asked")
-        enqueue(_TASK, row.pk, key=_key(row))
+        enqueue("registry.prepare_content", row.pk, key=_key(row))
     return row
 
 
@@ -122,6 +121,10 @@ def retry_preparation(actor: Actor, row: Preparation, secrets: Mapping[str, str]
         raise Invalid(
             "Secrets are thrown away when a preparation ends: give them again.",
             fields=dict.fromkeys(missing, "missing"),
+        )
+    if odd := [name for name, value in wanted.items() if len(value) > FIELD_LENGTH or not value.isprintable()]:
+        raise Invalid(
+            f"A secret may have {FIELD_LENGTH} characters, without line breaks.", fields=dict.fromkeys(odd, "not valid")
         )
     if row.source == ARCHIVE and row.archive_id is None:
         raise Conflict("The archive is kept no longer: begin a new preparation.")
@@ -140,7 +143,7 @@ def retry_preparation(actor: Actor, row: Preparation, secrets: Mapping[str, str]
             raise Conflict("This preparation has changed at this moment: look again.")
         row.refresh_from_db()
         _recorded(actor, row, "registry:preparation:retried")
-        enqueue(_TASK, row.pk, key=_key(row))
+        enqueue("registry.prepare_content", row.pk, key=_key(row))
     return row
 
 

@@ -305,6 +305,8 @@ def test_cancelling_stops_it_within_a_file_and_it_can_be_tried_again_with_its_se
         monkeypatch.setattr(fetching._Watch, "look", real)
         with pytest.raises(Invalid, match="thrown away"):
             asking.retry_preparation(ada, row, {})
+        with pytest.raises(Invalid, match="without line breaks"):
+            asking.retry_preparation(ada, row, {"query": "key=hidden\nurl=http://example.org/"})
         asking.retry_preparation(ada, row, {"query": "key=hidden"})
         run_own()
     row.refresh_from_db()
