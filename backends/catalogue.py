@@ -42,6 +42,12 @@ BUILT_IN: dict[str, dict[str, Listed]] = {
         "sources": Listed("backends.scanners.sources:SourceScanner"),
         "structural": Listed("backends.scanners.structural:StructuralScanner"),
     },
+    "sources": {
+        "hub": Listed("backends.sources.hub:HubSource"),
+        "mlflow": Listed("backends.sources.mlflow:MlflowSource"),
+        "s3": Listed("backends.sources.s3:S3Source", "pip install 'mercato[s3]'"),
+        "url": Listed("backends.sources.url:UrlSource"),
+    },
     "stores": {
         "filesystem": Listed("backends.stores.filesystem:FilesystemStore"),
         "s3": Listed("backends.stores.s3:S3Store", "pip install 'mercato[s3]'"),

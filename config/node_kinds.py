@@ -10,7 +10,7 @@ from compute.policies import visible_jobs
 from lineage.kinds import NodeCard
 from market.policies import visible_listings, visible_orders
 from registry.build_queries import visible_builds
-from registry.policies import visible_repos, visible_versions
+from registry.policies import visible_preparations, visible_repos, visible_versions
 from web import links
 
 
@@ -44,6 +44,15 @@ def repos(actor: Actor, uuids: Collection[UUID]) -> dict[UUID, NodeCard]:
     """Repositories that the actor may discover. One query."""
     rows = visible_repos(actor).filter(uuid__in=list(uuids))
     return {row.uuid: NodeCard(f"{row.namespace.name}/{row.name}", links.repo_url(row), row.kind) for row in rows}
+
+
+def sources(actor: Actor, uuids: Collection[UUID]) -> dict[UUID, NodeCard]:
+    """Where files came from, for those who may write to the repository they came into. One query."""
+    rows = visible_preparations(actor).filter(uuid__in=list(uuids))
+    return {
+        row.uuid: NodeCard(row.address, links.repo_url(row.repo, "preparations", str(row.uuid)), row.source)
+        for row in rows
+    }
 
 
 def jobs(actor: Actor, uuids: Collection[UUID]) -> dict[UUID, NodeCard]:

@@ -11,6 +11,7 @@ def connect() -> None:
     kinds.register("build", node_kinds.builds)
     kinds.register("model", node_kinds.repos)
     kinds.register("dataset", node_kinds.repos)
+    kinds.register("source", node_kinds.sources)
     kinds.register("job", node_kinds.jobs)
     kinds.register("endpoint", node_kinds.endpoints)
     kinds.register("listing", node_kinds.listings)

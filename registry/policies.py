@@ -9,7 +9,7 @@ from accounts.permissions import LEVEL_OF_ACTION, LEVEL_OF_ROLE, SCOPE_OF_ACTION
 from accounts.policies import granted, require_namespace
 from common.errors import Conflict, Forbidden, NotFound
 from registry.errors import AccessNeeded, RepoMoved, RepoNotFound, RevisionNotFound
-from registry.models import Collection, Discussion, Repo, Version, Webhook
+from registry.models import Collection, Discussion, Preparation, Repo, Version, Webhook
 from registry.paths import PULL_PREFIX
 from registry.states import DiscussionState, Gate, RepoKind, Visibility
 
@@ -103,6 +103,17 @@ def visible_versions(actor: Actor) -> QuerySet[Version]:
     return Version.objects.filter(repo__in=visible_repos(actor).values("pk")).select_related(
         "repo__namespace", "commit"
     )
+
+
+def visible_preparations(actor: Actor) -> QuerySet[Preparation]:
+    """Preparations of the repositories to which the actor may write: their addresses are nobody else's matter."""
+    rows = Preparation.objects.filter(repo__in=visible_repos(actor).values("pk")).select_related("repo__namespace")
+    if actor.is_system:
+        return rows
+    if not actor.is_authenticated or not actor.can_scope(Scope.REPO_WRITE):
+        return rows.none()
+    granted_repos = Repo.objects.filter(granted(actor, Repo, Level.WRITE)).values("pk")
+    return rows.filter(Q(repo__namespace_id__in=actor.namespaces_with_level(Level.WRITE)) | Q(repo__in=granted_repos))
 
 
 def require_participant(actor: Actor, repo: Repo) -> Repo:

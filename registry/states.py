@@ -176,3 +176,28 @@ DERIVATIONS = StateMachine(
         DerivationState.FAILED: frozenset(),
     },
 )
+
+
+class PreparationState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+PREPARATIONS = StateMachine(
+    "preparation",
+    {
+        PreparationState.WAITING: frozenset(
+            {PreparationState.RUNNING, PreparationState.FAILED, PreparationState.CANCELLED}
+        ),
+        PreparationState.RUNNING: frozenset(
+            {PreparationState.DONE, PreparationState.FAILED, PreparationState.CANCELLED}
+        ),
+        PreparationState.DONE: frozenset(),
+        # tried again by a person
+        PreparationState.FAILED: frozenset({PreparationState.WAITING}),
+        PreparationState.CANCELLED: frozenset({PreparationState.WAITING}),
+    },
+)

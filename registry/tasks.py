@@ -5,7 +5,9 @@ from registry.services import (
     derivations,
     environments,
     facts,
+    fetching,
     garbage,
+    preparations,
     previews,
     profiles,
     repos,
@@ -68,6 +70,16 @@ def compare_datasets(before_id: int, after_id: int, key: str) -> None:
 @task("registry.derive_dataset", queue="cpu", limit_s=1800)
 def derive_dataset(derivation_id: int) -> None:
     derivations.derive_dataset(derivation_id)
+
+
+@task("registry.prepare_content", queue="slow", limit_s=8 * 3600, max_attempts=fetching.ATTEMPTS)
+def prepare_content(preparation_id: int) -> None:
+    fetching.prepare_content(preparation_id)
+
+
+@task("registry.forget_preparations", queue="slow")
+def forget_preparations() -> None:
+    preparations.forget_preparations()
 
 
 @task("registry.study_weights", queue="cpu", limit_s=900)
@@ -147,4 +159,5 @@ schedule("registry.finish_erasing", "registry.finish_erasing", 3600)
 schedule("registry.rescan", "registry.rescan", 3600)
 schedule("registry.forget_old_events", "registry.forget_old_events", 3600)
 schedule("registry.forget_studies", "registry.forget_studies", 3600)
+schedule("registry.forget_preparations", "registry.forget_preparations", 24 * 3600)
 schedule("registry.fade_trends", "registry.fade_trends", 24 * 3600)

@@ -29,7 +29,7 @@ def describe(files: Sequence[File]) -> dict[str, Any] | None:
     if forms:
         form = forms.most_common(1)[0][0]
         members = [file for file in files if file.form == form]
-        names = _names_of_yolo(files) if form == "yolo" else {}
+        names = names_of_yolo(files) if form == "yolo" else {}
         read = {"coco": _coco, "yolo": lambda file: _yolo(file, names), "voc": _voc}[form]
         return _boxes(form, members, read)
     return _masks([file for file in files if file.form == "image"])
@@ -113,7 +113,7 @@ def _yolo(file: File, names: dict[int, str]) -> Iterable[list[tuple[str, float |
     return [objects]
 
 
-def _names_of_yolo(files: Sequence[File]) -> dict[int, str]:
+def names_of_yolo(files: Sequence[File]) -> dict[int, str]:
     """Names of the classes, from the YAML file beside the labels."""
     for file in files:
         if file.form != "yaml" or file.size_bytes > 256 * 1024:

@@ -24,8 +24,9 @@ def run(
     *,
     file_count: int,
     leaks: int,
+    near_leaks: int = 0,
 ) -> list[dict[str, Any]]:
-    """`[{rule, where, demand, passed, checked, failed, examples, problem}]`, in the order of the rules. A rule about something that the
+    """`[{rule, blocks, where, demand, passed, checked, failed, examples, problem}]`, in the order of the rules. A rule about something that the
     version does not have fails: a column that was renamed must not pass."""
     results: list[dict[str, Any]] = []
     for number, rule in enumerate(rules, 1):
@@ -41,7 +42,10 @@ def run(
             found = [_between(key, limit, file_count, "files") for key, limit in rule.wants.items()]
         else:
             found = [_result("no rows or pictures of one split in another", leaks == 0, 1, leaks)]
-        results += [{"rule": number, **each} for each in found]
+            if rule.wants.get("near_texts"):
+                demand = "no text of one split nearly the same in another"
+                found.append(_result(demand, near_leaks == 0, 1, near_leaks))
+        results += [{"rule": number, "blocks": rule.blocks, **each} for each in found]
     return results
 
 

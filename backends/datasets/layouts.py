@@ -108,7 +108,8 @@ def _form_of_text(suffix: str, text: str) -> str:
     lines = [line for line in text.splitlines()[:6] if line.strip()]
     if start.startswith("{"):
         if lines and _is_object(lines[0]):
-            return "jsonl" if suffix in {".jsonl", ".ndjson"} or (len(lines) > 1 and _is_object(lines[1])) else "other"
+            is_lines = suffix in {".jsonl", ".ndjson"} or (len(lines) > 1 and _is_object(lines[1]))
+            return "jsonl" if is_lines else "coco" if _is_whole_coco(lines[0]) else "other"
         return "coco" if _is_coco(start) else "other"
     if start.startswith("["):
         return "json" if start[1:].lstrip().startswith("{") else "other"
@@ -137,6 +138,12 @@ def _is_object(line: str) -> bool:
 def _is_coco(start: str) -> bool:
     """A COCO file is one object with `images`, `annotations`, `categories` in any order; the head shows one of them at least."""
     return bool(re.search(r'"(?:images|annotations|categories|info|licenses)"\s*:\s*[\[{]', start))
+
+
+def _is_whole_coco(line: str) -> bool:
+    """A short COCO file in one line, as programs write it."""
+    found = json.loads(line)
+    return isinstance(found.get("images"), list) and isinstance(found.get("annotations"), list)
 
 
 def _is_box(line: str) -> bool:

@@ -50,7 +50,10 @@ def profile(folder: Path, entries: Sequence[dict[str, Any]], rules: Sequence[Rul
     leaks = (
         sum(each["rows"] for each in found["overlaps"]) + (found["images"] or {"leaks": {"count": 0}})["leaks"]["count"]
     )
-    results = checks.run(rules, connection, loaded, pictures, clips, file_count=len(files), leaks=leaks)
+    near = sum(each["between_splits"] for each in found.get("similar_texts", []))
+    results = checks.run(
+        rules, connection, loaded, pictures, clips, file_count=len(files), leaks=leaks, near_leaks=near
+    )
     found["validation"] = results
     return found
 

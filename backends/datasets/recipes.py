@@ -60,7 +60,7 @@ def parse(data: Any) -> Recipe:
         raise Wrong("`drop_duplicates` must be true or false.")
     if type(data.get("seed", 0)) is not int or not 0 <= data.get("seed", 0) < 2**31:
         raise Wrong("`seed` must be a whole number from 0 on.")
-    splits = _splits(data.get("splits", {}))
+    splits = checked_splits(data.get("splits", {}))
     if data.get("group") and not splits:
         raise Wrong("`group` says what must stay together in `splits`, and there are none.")
     return Recipe(
@@ -132,7 +132,8 @@ def _condition(number: int, given: Any) -> Condition:
     return Condition(given["column"], operator, value)
 
 
-def _splits(given: Any) -> dict[str, float]:
+def checked_splits(given: Any) -> dict[str, float]:
+    """Splits by name and part, summing to 1; empty for none. Raises Wrong."""
     if not isinstance(given, dict) or len(given) > SPLITS:
         raise Wrong(f"`splits` must name up to {SPLITS} splits and their parts.")
     for name, part in given.items():

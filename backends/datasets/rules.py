@@ -19,13 +19,14 @@ class Wrong(ValueError):
 @dataclass(frozen=True)
 class Rule:
     """`subject` is column, rows, images, audio, files or leakage. `table` and `split` narrow it; empty means every one. `wants`
-    is what was declared, by key."""
+    is what was declared, by key. `blocks`: a version that breaks it is not published."""
 
     subject: str
     column: str = ""
     table: str = ""
     split: str = ""
     wants: Mapping[str, Any] = field(default_factory=dict)
+    blocks: bool = False
 
 
 def _number(value: Any) -> bool:
@@ -82,7 +83,7 @@ _CHECKS: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
         "max_duration_s": (_number, "seconds"),
         "classes": (_words, "a list of names"),
     },
-    "leakage": {},
+    "leakage": {"near_texts": (_flag, "true or false")},
 }
 
 
@@ -105,7 +106,7 @@ def _rule(number: int, given: Any) -> Rule:
         raise Wrong(f"Rule {number} must have exactly one of {', '.join(_CHECKS)}.")
     subject = subjects[0]
     named = given[subject]
-    rest = {key: value for key, value in given.items() if key not in {subject, "table", "split"}}
+    rest = {key: value for key, value in given.items() if key not in {subject, "table", "split", "block"}}
     if subject == "column":
         if not isinstance(named, str) or not named:
             raise Wrong(f"Rule {number}: `column` must be the name of a column.")
@@ -129,10 +130,17 @@ def _rule(number: int, given: Any) -> Rule:
             raise Wrong(f"Rule {number}: `{key}` must be {meaning}.")
     if subject not in {"leakage", "column"} and not wants:
         raise Wrong(f"Rule {number} asks for nothing: it may say {', '.join(_CHECKS[subject])}.")
+    _check_scope(number, given)
+    column = named if subject == "column" else ""
+    return Rule(subject, column, given.get("table", ""), given.get("split", ""), wants, given.get("block", False))
+
+
+def _check_scope(number: int, given: Mapping[str, Any]) -> None:
     for key in ("table", "split"):
         if key in given and (not isinstance(given[key], str) or not given[key]):
             raise Wrong(f"Rule {number}: `{key}` must be a name.")
-    return Rule(subject, named if subject == "column" else "", given.get("table", ""), given.get("split", ""), wants)
+    if not _flag(given.get("block", False)):
+        raise Wrong(f"Rule {number}: `block` must be true or false.")
 
 
 def plain(rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -144,6 +152,7 @@ def plain(rules: Sequence[Rule]) -> list[dict[str, Any]]:
             "table": rule.table,
             "split": rule.split,
             "wants": dict(rule.wants),
+            "blocks": rule.blocks,
         }
         for rule in rules
     ]

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from backends.contracts.runners import GIB, Limits, Runner, RunSpec
-from backends.datasets import recipes
+from backends.datasets import media_recipes, recipes
+from backends.datasets.media_recipes import MediaRecipe
 from backends.datasets.recipes import Recipe
 from backends.datasets.rules import Rule, plain
-from backends.datasets.shapes import COMPARISON, DERIVED, PROFILE, Misshapen, held
+from backends.datasets.shapes import COMPARISON, DERIVED, DERIVED_MEDIA, PROFILE, Misshapen, held
 from backends.runners.asking import ask
 
 WALL_S = 1200
@@ -86,6 +87,18 @@ def derive_files(
     spec = {"deed": "derive", "files": _entries(files), "recipe": recipes.plain(recipe)}
     try:
         found: dict[str, Any] = held(_asked(runner, work, copies, spec, key), DERIVED)
+    except Misshapen:
+        return {"problem": FAILED}
+    return found
+
+
+def derive_media_files(
+    runner: Runner, work: Path, copies: Path, files: Sequence[LocalFile], recipe: MediaRecipe, *, key: str
+) -> dict[str, Any]:
+    """`derive_files` for pictures and sounds, as shapes.DERIVED_MEDIA declares it."""
+    spec = {"deed": "derive-media", "files": _entries(files), "recipe": media_recipes.plain(recipe)}
+    try:
+        found: dict[str, Any] = held(_asked(runner, work, copies, spec, key), DERIVED_MEDIA)
     except Misshapen:
         return {"problem": FAILED}
     return found

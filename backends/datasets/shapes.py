@@ -153,12 +153,15 @@ PROFILE = {
     ),
     "validation": [
         {
-            "rule": int, "where": str, "demand": str, "passed": bool, "checked": int, "failed": int, "examples": [str], "problem": str,
+            "rule": int, "blocks": bool, "where": str, "demand": str, "passed": bool, "checked": int, "failed": int, "examples": [str], "problem": str,
         }
     ],
 }  # fmt: skip
 DERIVED = {
     "problem": str, "read": [str], "table": str, "rows": int, "files": [{"number": int, "split": str, "rows": int}],
+}  # fmt: skip
+DERIVED_MEDIA = {
+    "problem": str, "total": int, "kept": int, "moves": [(str, str)], "removed": [str], "written": [{"number": int, "path": str}],
 }  # fmt: skip
 _ROWS = [[Maybe(str)]]
 COMPARISON = {

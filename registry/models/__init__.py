@@ -5,6 +5,7 @@ from registry.models.community import Collection, CollectionItem, Discussion, Di
 from registry.models.garbage import GarbageRun, LostCommit, NamespaceQuota
 from registry.models.history import Branch, Commit, Tag, Tree, TreePage, new_commit_id
 from registry.models.moves import RepoRedirect
+from registry.models.preparations import Preparation, PreparedFile
 from registry.models.profiles import DatasetComparison, DatasetDerivation, DatasetPicture, DatasetProfile
 from registry.models.releases import (
     AliasMove,
@@ -50,6 +51,8 @@ __all__ = [
     "Measurement",
     "MeasurementWithdrawal",
     "NamespaceQuota",
+    "Preparation",
+    "PreparedFile",
     "Quarantine",
     "Repo",
     "RepoBlob",

@@ -1,26 +1,29 @@
 """New versions from old ones: rows filtered and split by a declared recipe, in the sandbox, with the lineage to tell."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts import actors
 from accounts.actors import Actor
 from accounts.permissions import Action
 from accounts.services import audit
-from backends.datasets import recipes
+from backends.datasets import media_recipes, recipes
 from backends.datasets.layouts import ALL
-from backends.datasets.sandboxed import derive_files, read_output
+from backends.datasets.sandboxed import derive_files, derive_media_files, read_output
 from common.errors import Busy, Conflict, DomainError, Invalid, NotFound, Unavailable
 from lineage.services.record import Ref, record_edge
-from registry.models import Blob, DatasetDerivation, Repo, Version
+from registry.models import Blob, Branch, Commit, DatasetDerivation, Repo, Version
 from registry.paths import check_path
 from registry.policies import require_repo_by_uuid
 from registry.queries import version_named
-from registry.services import refs, storage, uploads
-from registry.services.commits import AddLfs, DeleteFile, Operation, create_commit
-from registry.services.datafiles import BYTES_LIMIT, copy, select
+from registry.services import quarantine, refs, storage, uploads
+from registry.services.commits import AddFile, AddLfs, CopyFile, DeleteFile, Operation, create_commit
+from registry.services.datafiles import BYTES_LIMIT, FILES_LIMIT, copy, select
+from registry.services.profiles import has_blocking_rules, profile_dataset
 from registry.services.sandboxes import sandbox
 from registry.services.versions import publish_version
 from registry.states import DERIVATIONS, DerivationState, RepoKind
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
 
 def ask_for_derivation(actor: Actor, repo: Repo, source: str, *, name: str, recipe: Any) -> DatasetDerivation:
-    """Ask for the version `name` of a dataset, made of the version `source` as `recipe` says (`backends.datasets.recipes`). Needs the right
+    """Ask for the version `name` of a dataset, made of the version `source` as `recipe` says (`backends.datasets.recipes`; of pictures
+    and sounds `media_recipes`). Needs the right
     to write. Writes the derivation and audit; the rest follows in a task. Raises Invalid, NotFound, Conflict when the name is taken."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
     if repo.kind != RepoKind.DATASET:
@@ -40,7 +44,10 @@ def ask_for_derivation(actor: Actor, repo: Repo, source: str, *, name: str, reci
     version = version_named(repo, source)
     check_version(name)
     try:
-        wanted = recipes.parse(recipe)
+        if media_recipes.is_media(recipe):
+            wanted = media_recipes.plain(media_recipes.parse(recipe))
+        else:
+            wanted = recipes.plain(recipes.parse(recipe))
     except recipes.Wrong as error:
         raise Invalid(str(error), fields={"recipe": str(error)}) from error
     if Version.objects.filter(repo=repo, name__iexact=name).exists():
@@ -49,7 +56,7 @@ def ask_for_derivation(actor: Actor, repo: Repo, source: str, *, name: str, reci
         derivation = DatasetDerivation.objects.create(
             repo=repo,
             source=version,
-            recipe=recipes.plain(wanted),
+            recipe=wanted,
             version_name=name,
             user_id=actor.user_id,
             token_id=actor.token_id,
@@ -68,6 +75,11 @@ def ask_for_derivation(actor: Actor, repo: Repo, source: str, *, name: str, reci
     return derivation
 
 
+def derivations_of(repo: Repo) -> QuerySet[DatasetDerivation]:
+    """For a caller that may read the repository; unordered."""
+    return DatasetDerivation.objects.filter(repo=repo).select_related("source", "version", "user")
+
+
 def require_derivation(repo: Repo, uuid: UUID) -> DatasetDerivation:
     """A derivation of this repository, for a caller that may read it. Raises NotFound."""
     found = DatasetDerivation.objects.select_related("source", "version").filter(repo=repo, uuid=uuid).first()
@@ -77,8 +89,8 @@ def require_derivation(repo: Repo, uuid: UUID) -> DatasetDerivation:
 
 
 def derive_dataset(derivation_id: int) -> DatasetDerivation:
-    """Make the version that was asked for, on a branch of its own. Safe to repeat, and beside itself: branch, commit, version, edge and end
-    are one transaction, which locks the row and does nothing when another has ended it. What cannot be done is the row's `problem`."""
+    """Make the version that was asked for, on a branch of its own. Safe to repeat, and beside itself: branch and commit are one
+    transaction, version, edge and end another; each locks the row and does nothing when it was done. What cannot be done is the row's `problem`."""
     derivation = (
         DatasetDerivation.objects.select_related("repo__namespace", "source__commit__tree")
         .filter(pk=derivation_id)
@@ -101,10 +113,35 @@ def _made(derivation: DatasetDerivation) -> DatasetDerivation:
         raise Invalid("Whoever asked for this version has left.")
     actor = actors.resumed(derivation.user_id, derivation.token_id)
     require_repo_by_uuid(actor, derivation.repo.uuid, Action.REPO_WRITE)
+    operations, told, notes = (_media if media_recipes.is_media(derivation.recipe) else _tables)(derivation)
+    commit = _committed(actor, derivation, operations, told)
+    if has_blocking_rules(commit):
+        # it takes a sandbox and time, so it stands between the two transactions
+        profile_dataset(commit.pk)
+    with transaction.atomic():
+        require_lease()
+        locked = DatasetDerivation.objects.select_for_update().get(pk=derivation.pk)
+        if DERIVATIONS.is_final(DerivationState(locked.state)):
+            return locked
+        version = publish_version(
+            actor,
+            derivation.repo,
+            commit.oid,
+            name=derivation.version_name,
+            notes=notes,
+            key=f"derivation:{derivation.uuid}",
+        )
+        record_edge(Ref("version", derivation.source.uuid), Ref("version", version.uuid), "derived")
+        return _ended(locked, DerivationState.DONE, version=version)
+
+
+def _tables(derivation: DatasetDerivation) -> tuple[list[Operation], str, str]:
+    """What the recipe changes, what it does in words, and what came of it: rows of tables."""
     recipe = recipes.parse(derivation.recipe)
     chosen = select(derivation.source.commit, only_tables=True)
     if not chosen.is_whole:
         raise Invalid(f"Tables of up to {BYTES_LIMIT // 1024**3} GiB can be filtered and split.")
+    quarantine.require_free(derivation.repo, [entry.ref for entry in chosen.entries])
     with sandbox("derive") as place:
         local = copy(chosen.entries, place.copies)
         found = derive_files(place.runner, place.work, place.copies, local, recipe, key=place.key)
@@ -120,32 +157,59 @@ def _made(derivation: DatasetDerivation) -> DatasetDerivation:
         operations.append(AddLfs(path, blob.sha256, blob.size_bytes))
     told = recipes.sentence(recipe)
     kept = sum(each["rows"] for each in found["files"])
-    notes = f"{kept:,} of {found['rows']:,} rows of {derivation.source.name}: {told}."
+    return operations, told, f"{kept:,} of {found['rows']:,} rows of {derivation.source.name}: {told}."
+
+
+def _media(derivation: DatasetDerivation) -> tuple[list[Operation], str, str]:
+    """The same of pictures and sounds: files are moved by digest, annotations written anew."""
+    recipe = media_recipes.parse(derivation.recipe)
+    commit = derivation.source.commit
+    chosen = select(commit)
+    if not chosen.is_whole:
+        raise Invalid(
+            f"Sets of up to {FILES_LIMIT:,} files and {BYTES_LIMIT // 1024**3} GiB can be filtered and split."
+        )
+    quarantine.require_free(derivation.repo, [entry.ref for entry in chosen.entries])
+    with sandbox("derive") as place:
+        local = copy(chosen.entries, place.copies)
+        found = derive_media_files(place.runner, place.work, place.copies, local, recipe, key=place.key)
+        if found["problem"]:
+            raise Invalid(found["problem"])
+        written = [(each["path"], _stored(derivation.repo, place.work, each["number"])) for each in found["written"]]
+    # the program may have been taken over: what it names must be there, and nothing of it is more than a path
+    present = {entry.path for entry in chosen.entries}
+    gone = {*found["removed"], *(old for old, _ in found["moves"])}
+    if not gone <= present:
+        raise Invalid("The program named files that are not there.")
+    operations: list[Operation] = [DeleteFile(path) for path in sorted(gone)]
+    operations += [CopyFile(old, check_path(new), commit.oid) for old, new in found["moves"]]
+    for path, blob in written:
+        is_large = blob.size_bytes > uploads.TEXT_BYTES
+        operations.append(AddLfs(path, blob.sha256, blob.size_bytes) if is_large else AddFile(check_path(path), blob))
+    told = media_recipes.sentence(recipe)
+    return operations, told, f"{found['kept']:,} of {found['total']:,} files of {derivation.source.name}: {told}."
+
+
+def _committed(
+    actor: Actor, derivation: DatasetDerivation, operations: Sequence[Operation], description: str
+) -> Commit:
+    """The files on the derivation's own branch; branch and commit at once, so that the branch is there when the commit is."""
+    branch = f"derived-{derivation.uuid.hex[:12]}"
     with transaction.atomic():
         require_lease()
         locked = DatasetDerivation.objects.select_for_update().get(pk=derivation.pk)
-        if DERIVATIONS.is_final(DerivationState(locked.state)):
-            return locked
-        branch = f"derived-{derivation.uuid.hex[:12]}"
+        made = Branch.objects.select_related("head__tree").filter(repo=derivation.repo, name=branch).first()
+        if made is not None or DERIVATIONS.is_final(DerivationState(locked.state)):
+            return made.head if made is not None else derivation.source.commit
         refs.create_branch(actor, derivation.repo, branch, derivation.source.commit.oid)
-        commit = create_commit(
+        return create_commit(
             actor,
             derivation.repo,
             branch,
             operations,
             summary=f"Derive from {derivation.source.name}",
-            description=told,
+            description=description,
         )
-        version = publish_version(
-            actor,
-            derivation.repo,
-            commit.oid,
-            name=derivation.version_name,
-            notes=notes,
-            key=f"derivation:{derivation.uuid}",
-        )
-        record_edge(Ref("version", derivation.source.uuid), Ref("version", version.uuid), "derived")
-        return _ended(locked, DerivationState.DONE, version=version)
 
 
 def _stored(repo: Repo, work: "Path", number: int) -> Blob:

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from backends.datasets.rules import PATH, Rule, Wrong, parse
 from backends.datasets.sandboxed import profile_files
-from common.errors import Invalid, NotFound
+from common.errors import Conflict, Invalid, NotFound
 from registry.errors import EntryNotFound
 from registry.models import Commit, DatasetPicture, DatasetProfile
 from registry.queries import read_text
@@ -16,8 +16,9 @@ from registry.services.datafiles import copy, select
 from registry.services.sandboxes import sandbox
 from work.door import enqueue
 
-RULES = "profile-1"
+RULES = "profile-2"
 """Raised when profiles are made differently; what was made by older rules is made again."""
+BROKEN_SAID = 5
 
 
 def profile_of(commit: Commit) -> DatasetProfile | None:
@@ -63,6 +64,41 @@ def profile_dataset(commit_id: int) -> DatasetProfile:
                 [DatasetPicture(profile=profile, number=number, content=raw) for number, raw in made.pictures.items()]
             )
     return profile
+
+
+def has_blocking_rules(commit: Commit) -> bool:
+    """Whether the files bring rules without which no version is published; rules that cannot be used block nothing."""
+    return any(rule.blocks for rule in _rules_of(commit)[0])
+
+
+def require_rules_kept(commit: Commit) -> None:
+    """Before a version of a dataset is published. Raises Invalid with the blocking rules that its data break, Conflict while that is
+    being found out, which the first call asks for: call it without a transaction open."""
+    if not has_blocking_rules(commit):
+        return
+    profile = profile_of(commit)
+    if profile is None:
+        raise Conflict(
+            "The data are being held against their blocking rules: publish again in some seconds.", code="rules_pending"
+        )
+    if problem := profile.content.get("problem"):
+        raise Invalid(
+            f"The data have rules that block a version, and could not be held against them: {problem}",
+            code="rules_broken",
+        )
+    broken = [each for each in profile.content["validation"] if each["blocks"] and not each["passed"]]
+    if broken:
+        said = "; ".join(_said(each) for each in broken[:BROKEN_SAID])
+        more = f"; and {len(broken) - BROKEN_SAID} more" if len(broken) > BROKEN_SAID else ""
+        raise Invalid(f"No version is published of data that break a blocking rule: {said}{more}.", code="rules_broken")
+
+
+def _said(result: dict[str, Any]) -> str:
+    """A broken demand: its rule, what it demands, where, and in how many rows or files it is not so."""
+    where = f" ({result['where']})" if result["where"] else ""
+    if result["problem"]:
+        return f"rule {result['rule']}, {result['demand']}{where}: {result['problem'].rstrip('.')}"
+    return f"rule {result['rule']}, {result['demand']}{where}: {result['failed']:,} of {result['checked']:,} are not so"
 
 
 def picture_of(commit: Commit, number: int) -> bytes:

@@ -24,6 +24,8 @@ SIZE_LIMIT = 5 * 1024**4
 """S3's largest object."""
 PART_LIMIT = 10_000
 """S3's largest number of parts."""
+TEXT_BYTES = 1024**2
+SAMPLE_BYTES = 8192
 
 
 def begin(
@@ -135,6 +137,12 @@ def complete_parts(uuid: UUID) -> Blob:
 def part_count(upload: Upload) -> int:
     """Number of parts that an upload in parts has."""
     return max(1, -(-upload.size_bytes // upload.part_bytes)) if upload.part_bytes else 0
+
+
+def goes_large(size_bytes: int, sample: bytes) -> bool:
+    """Whether a file is kept as a large one, of which git sees a pointer: when it is long or no text, as the command-line client decides.
+    `sample`: its first SAMPLE_BYTES."""
+    return size_bytes > TEXT_BYTES or b"\0" in sample
 
 
 def attach(repo: Repo, blob: Blob) -> None:

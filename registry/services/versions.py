@@ -19,7 +19,9 @@ from registry.policies import require_repo_by_uuid
 from registry.queries import resolve_revision
 from registry.services.cards import card_of
 from registry.services.documents import documents_of
+from registry.services.fetching import record_sources
 from registry.services.holdings import keep_commits
+from registry.services.profiles import require_rules_kept
 from registry.services.standing import lock_repo, refresh_latest
 from registry.states import MeasurementKind, RepoKind
 from registry.version_names import check_version
@@ -47,8 +49,9 @@ def publish_version(
     """Release the commit at `revision` under `name`, for good. Needs the right to write. Licence, intended use and, of a dataset, the
     tables are taken from the card and the documents of the commit where they are not given. Writes the version, a tag of its
     name, the lineage node (and an edge from the version before), what was measured on `hardware` (`{name, values}`), audit; asks
-    for a scan, for signatures and for its environment lock to be read. With a `key`, a second call returns what the first made. Raises Invalid, RevisionNotFound,
-    Conflict when the name is taken, also in another spelling."""
+    for a scan, for signatures and for its environment lock to be read. With a `key`, a second call returns what the first made.
+    Raises Invalid, RevisionNotFound, Conflict when the name is taken, also in another spelling, and while the data are held against
+    rules that block; Invalid when they break one."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
     if key is not None and (known := Version.objects.filter(key=key, repo=repo).select_related("commit").first()):
         return known
@@ -64,6 +67,8 @@ def publish_version(
         raise Invalid(f"A version has at most {LIMIT} measurements.", fields={"hardware": "too many"})
     machines = [_machine(each) for each in hardware]
     commit = resolve_revision(repo, revision)
+    if repo.kind == RepoKind.DATASET:
+        require_rules_kept(commit)
     told = _told(repo, commit, licence=licence.strip(), intended_use=intended_use.strip(), signature=signature)
     full_name = f"{repo.namespace.name}/{repo.name}"
     taken = Conflict(f"{full_name} has a version {name} already.", code="version_exists")
@@ -107,6 +112,7 @@ def publish_version(
             refresh_latest(repo)
             if before is not None:
                 record_edge(Ref("version", before.uuid), Ref("version", version.uuid), "next_version")
+            record_sources(repo, version, commit)
             audit.record(
                 actor,
                 "registry:version:published",

@@ -11,6 +11,7 @@ from lineage.services.record import Ref
 from registry.queries import all_files, blob_of, version_named
 from registry.services import derivations, storage
 from registry.services.versions import publish_version
+from tests.backends.test_deriving_media import png
 from tests.factories.market import make_person
 from tests.factories.registry import add, commit, make_repo
 from work.loops import run_due
@@ -115,3 +116,34 @@ def test_only_who_writes_may_ask_and_a_name_is_used_once(ada, repo):
         derivations.ask_for_derivation(make_person("bob").actor, repo, "1.0", name="2.0", recipe={})
     with pytest.raises(Conflict):
         derivations.ask_for_derivation(ada, repo, "1.0", name="1.0", recipe={})
+
+
+def test_pictures_become_a_version_by_digest_with_their_annotations_rewritten(ada):
+    boxes = make_repo(ada, "boxes")
+    files = {f"images/{number}.png": png(number) for number in range(6)}
+    notes = {f"labels/{number}.txt": f"{number % 2} 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.1 0.1\n" for number in range(6)}
+    yaml = {"data.yaml": "names: [cat, dog]\n"}
+    commit(ada, boxes, *(add(path, content) for path, content in {**files, **notes, **yaml}.items()))
+    publish_version(ada, boxes, "main", name="1.0")
+    before = {entry.ref for entry in all_files(version_named(boxes, "1.0").commit) if entry.path.endswith(".png")}
+    recipe = {"media": {"classes": ["cat"]}, "splits": {"train": 0.5, "test": 0.5}}
+    asked = derivations.ask_for_derivation(ada, boxes, "1.0", name="2.0", recipe=recipe)
+    for _ in range(2):
+        derivations.derive_dataset(asked.pk)
+    asked.refresh_from_db()
+    assert (asked.state, asked.problem) == ("done", "")
+    entries = {entry.path: entry for entry in all_files(version_named(boxes, "2.0").commit)}
+    pictures = {path for path in entries if path.endswith(".png")}
+    assert len(pictures) == 3
+    assert {entries[path].ref for path in pictures} <= before
+    assert all(path.startswith(("train/", "test/")) for path in pictures)
+    texts = [storage.read_blob(blob_of(entry), 1000) for path, entry in entries.items() if path.endswith(".txt")]
+    assert texts == [b"0 0.5 0.5 0.2 0.2\n"] * 3
+    assert "3 of 6 files of 1.0" in version_named(boxes, "2.0").notes
+
+
+def test_a_set_that_is_not_derived_fails_with_the_reason(ada, repo):
+    asked = derivations.ask_for_derivation(ada, repo, "1.0", name="2.0", recipe={"media": {"min_width": 3}})
+    derivations.derive_dataset(asked.pk)
+    asked.refresh_from_db()
+    assert (asked.state, asked.problem) == ("failed", "There are no pictures and no sounds in this version.")

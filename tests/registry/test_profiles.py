@@ -9,9 +9,10 @@ import pytest
 import soundfile
 from PIL import Image
 
+from common.errors import Conflict, Invalid
 from registry.models import DatasetPicture, DatasetProfile
 from registry.queries import head_of
-from registry.services import profiles
+from registry.services import derivations, profiles
 from registry.services.versions import publish_version
 from tests.factories.market import make_person
 from tests.factories.registry import add, commit, make_repo
@@ -220,3 +221,42 @@ def test_hostile_names_and_values_stay_data(person, repo):
     )
     assert found["tables"][0]["columns"][0]["name"] == name
     assert found["validation"][0]["examples"] == ["row 1: 1"]
+
+
+BLOCKING = """rules:
+- {column: a, max: 5, block: true}
+- {column: b, nulls: false}
+- {leakage: false, near_texts: true, block: true}
+"""
+
+
+def test_data_that_break_a_blocking_rule_are_not_published_and_the_reason_is_told(person, repo):
+    commit(person.actor, repo, add("data-rules.yaml", BLOCKING), add("rows.csv", "a,b\n1,\n7,x\n9,x\n"))
+    with pytest.raises(Conflict, match="being held against"):
+        publish_version(person.actor, repo, "main", name="1.0")
+    assert Task.objects.filter(name="registry.profile_dataset", state="queued").exists()
+    profiles.profile_dataset(head_of(repo).pk)
+    with pytest.raises(Invalid, match=r"rule 1, a is at most 5 \(rows · all\): 2 of 3 are not so\.$"):
+        publish_version(person.actor, repo, "main", name="1.0")
+    assert not repo.versions.exists()
+    # a rule that does not block is broken all the same, and a version is made of what keeps the others
+    head = commit(person.actor, repo, add("rows.csv", "a,b\n1,\n5,x\n"))
+    profiles.profile_dataset(head.pk)
+    publish_version(person.actor, repo, "main", name="1.0")
+    assert profiles.known_profile(head).is_valid is False
+    asked = derivations.ask_for_derivation(person.actor, repo, "1.0", name="2.0", recipe={"columns": ["b"]})
+    derivations.derive_dataset(asked.pk)
+    asked.refresh_from_db()
+    assert asked.state == "failed"
+    assert "blocking rule" in asked.problem
+
+
+def test_texts_nearly_the_same_in_two_splits_are_a_leak_for_who_asks(person, repo):
+    words = [f"w{number}" for number in range(40)]
+    rows = {split: f'id,text\n{split},"{" ".join([*words, split])}"\n' for split in ("train", "test")}
+    files = [add(f"{split}.csv", content) for split, content in rows.items()]
+    head = commit(person.actor, repo, add("data-rules.yaml", BLOCKING.replace("a,", "id,")), *files)
+    profiles.profile_dataset(head.pk)
+    results = {each["demand"]: each["failed"] for each in profiles.known_profile(head).content["validation"]}
+    assert results["no rows or pictures of one split in another"] == 0
+    assert results["no text of one split nearly the same in another"] == 1

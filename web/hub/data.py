@@ -151,6 +151,7 @@ class DataPage:
     annotations: list[MediaSplit]
     warnings: list[Warned]
     compare_href: str
+    derive_href: str
     api_href: str
 
     @classmethod
@@ -210,6 +211,7 @@ class DataPage:
             ][:10],
             annotations=_annotations(content, split),
             warnings=_warnings(content),
+            derive_href=repo_url(repo, "derivations") if versions else "",
             compare_href=repo_url(repo, "data-compare") if len(versions) > 1 else "",
             api_href=with_query(
                 f"/api/v1/repos/{repo.kind}/{repo.namespace.name}/{repo.name}/profile", revision=place.revision

@@ -202,6 +202,7 @@ class FolderPage:
     commit_href: str
     commits_href: str
     upload_href: str
+    import_href: str
     up_href: str
     next_href: str
     first_href: str
@@ -217,6 +218,7 @@ class FolderPage:
         badges = badges_of(repo, entries)
         branches, tags = queries.refs_of(repo)
         here = repo_url(repo, "tree", place.revision, place.path)
+        is_changeable = head.can_write and any(branch.name == place.revision for branch in branches)
         names = [branch.name for branch in branches] + [tag.name for tag in tags[:50]]
         if place.revision not in names:
             names.insert(0, place.revision)
@@ -243,7 +245,10 @@ class FolderPage:
             commit_href=repo_url(repo, "commit", place.commit.oid),
             commits_href=repo_url(repo, "commits", place.revision),
             upload_href=with_query(repo_url(repo, "upload", place.revision), folder=place.path)
-            if head.can_write and any(branch.name == place.revision for branch in branches)
+            if is_changeable
+            else "",
+            import_href=with_query(repo_url(repo, "import"), branch=place.revision, folder=place.path)
+            if is_changeable
             else "",
             up_href=repo_url(repo, "tree", place.revision, place.path.rpartition("/")[0]) if place.path else "",
             next_href=with_query(here, cursor=more) if more else "",

@@ -11,9 +11,6 @@ from registry.services.commits import AddFile, AddLfs, DeleteFile, create_commit
 if TYPE_CHECKING:
     from registry.models import Blob, Commit, Repo
 
-TEXT_BYTES = 1024**2
-"""Larger or binary files are kept as large files, as the command-line client does."""
-
 
 def commit_files(
     actor: Actor, repo: "Repo", branch: str, *, files: list[UploadedFile], folder: str = "", summary: str = ""
@@ -31,10 +28,10 @@ def delete_file(actor: Actor, repo: "Repo", branch: str, path: str) -> "Commit":
 
 
 def _operation(repo: "Repo", path: str, file: UploadedFile) -> AddFile | AddLfs:
-    sample = file.read(8192)
+    sample = file.read(uploads.SAMPLE_BYTES)
     file.seek(0)
     blob: Blob = storage.store_blob(file.chunks(), size_bytes=file.size)
-    if blob.size_bytes > TEXT_BYTES or b"\0" in sample:
+    if uploads.goes_large(blob.size_bytes, sample):
         uploads.attach(repo, blob)
         return AddLfs(path, blob.sha256, blob.size_bytes)
     return AddFile(path, blob)

@@ -3,7 +3,7 @@ site's table."""
 
 from django.urls import URLPattern, path
 
-from web.hub import compare_views, data_views, version_views, views
+from web.hub import compare_views, data_views, derivation_views, preparation_views, version_views, views
 
 urlpatterns = [
     path("models", views.browse, {"kind": "model"}, name="models"),
@@ -70,6 +70,21 @@ def _of_repository(prefix: str, kind: str) -> list[URLPattern]:
         path(f"{base}/renaming", views.rename, values, name=f"{kind}-renaming"),
         path(f"{base}/deletion", views.delete, values, name=f"{kind}-deletion"),
         path(f"{base}/upload/<path:branch>", views.upload, values, name=f"{kind}-upload"),
+        path(f"{base}/import", preparation_views.ask, values, name=f"{kind}-import"),
+        path(f"{base}/preparations", preparation_views.preparation_list, values, name=f"{kind}-preparations"),
+        path(f"{base}/preparations/<uuid:uuid>", preparation_views.preparation, values, name=f"{kind}-preparation"),
+        path(
+            f"{base}/preparations/<uuid:uuid>/retry",
+            preparation_views.retry,
+            values,
+            name=f"{kind}-preparation-retry",
+        ),
+        path(
+            f"{base}/preparations/<uuid:uuid>/cancellation",
+            preparation_views.cancellation,
+            values,
+            name=f"{kind}-preparation-cancellation",
+        ),
         path(f"{base}/deletions/<path:branch>", views.deletion, values, name=f"{kind}-deletions"),
     ]
 
@@ -80,6 +95,7 @@ def _of_datasets() -> list[URLPattern]:
         path(f"{base}/data", data_views.data, values, name="dataset-data-of-default"),
         path(f"{base}/data/<path:rest>", data_views.data, values, name="dataset-data"),
         path(f"{base}/data-pictures/<str:oid>/<int:number>", data_views.picture, values, name="dataset-data-picture"),
+        path(f"{base}/derivations", derivation_views.derivations, values, name="dataset-derivations"),
         path(f"{base}/data-compare", data_views.compare, values, name="dataset-data-compare"),
         path(f"{base}/data-compare.csv", data_views.compare_csv, values, name="dataset-data-compare-csv"),
     ]

@@ -9,9 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import Action
-from api.v1.base import KEY_PARAMETER
+from api.v1.base import KEY_PARAMETER, PAGE_PARAMETERS, page_of
 from api.v1.registry.views import REVISION, RepoView
 from common.errors import Invalid
+from common.pagination import keyset_page
 from registry import queries
 from registry.services import comparisons, derivations, profiles
 from registry.states import DerivationState, RepoKind
@@ -102,7 +103,9 @@ def _state(row: "DatasetProfile | DatasetComparison | None") -> str:
 
 
 class DerivationNew(serializers.Serializer):
-    """`recipe`: `{table, where: [{column, is, value}], columns, drop_duplicates, splits: {name: part}, group, seed}`, all optional."""
+    """`recipe`: `{table, where: [{column, is, value}], columns, drop_duplicates, splits: {name: part}, group, seed}`, all optional; of
+    pictures and sounds `{media: {classes, from_splits, min_width, max_width, min_height, max_height, min_duration_s, max_duration_s},
+    splits, seed}`."""
 
     source_version = serializers.CharField(max_length=80)
     name = serializers.CharField(max_length=80)
@@ -120,6 +123,13 @@ class DerivationWire(serializers.Serializer):
 
 
 class Derivations(DatasetView):
+    @extend_schema(responses=page_of(DerivationWire), parameters=PAGE_PARAMETERS, tags=["registry"])
+    def get(self, request: Request, **names: str) -> Response:
+        """Versions that were asked for from others, newest first."""
+        rows = derivations.derivations_of(self.dataset())
+        page = keyset_page(rows, order=("-id",), cursor=self.cursor, limit=self.page_limit())
+        return self.paged(page, derivation)
+
     @extend_schema(
         request=DerivationNew, responses={201: DerivationWire}, parameters=[KEY_PARAMETER], tags=["registry"]
     )

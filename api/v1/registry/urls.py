@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.registry import builds, comparing, datasets, storage, version_views, views
+from api.v1.registry import builds, comparing, datasets, preparations, storage, version_views, views
 
 REPO = "repos/<str:kind>/<str:namespace>/<str:name>"
 VERSION = f"{REPO}/versions/<str:version>"
@@ -33,6 +33,10 @@ urlpatterns = [
     path(f"{REPO}/profile", datasets.Profile.as_view()),
     path(f"{REPO}/derivations", datasets.Derivations.as_view()),
     path(f"{REPO}/derivations/<uuid:uuid>", datasets.Derivation.as_view()),
+    path(f"{REPO}/preparations", preparations.Preparations.as_view()),
+    path(f"{REPO}/preparations/<uuid:uuid>", preparations.PreparationOne.as_view()),
+    path(f"{REPO}/preparations/<uuid:uuid>/retry", preparations.PreparationRetry.as_view()),
+    path(f"{REPO}/preparations/<uuid:uuid>/cancellation", preparations.PreparationCancellation.as_view()),
     path(f"{REPO}/comparison", datasets.DataComparison.as_view()),
     path(f"{REPO}/aliases", version_views.Aliases.as_view()),
     path(f"{REPO}/aliases/<str:alias>", version_views.Alias.as_view()),
