@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from common import outgoing
-from common.errors import Invalid, Unavailable
+from common.errors import Invalid, TooLarge, Unavailable
 from tests.support.receiver import Receiver
 
 PRIVATE = """
@@ -169,6 +169,8 @@ def raw_server(settings):
             connection, _ = listener.accept()
             with connection:
                 try:
+                    # closing with the request unread would reset the connection, and take back what was sent
+                    connection.recv(65536)
                     for piece in pieces:
                         connection.sendall(piece)
                         time.sleep(pause_s)
@@ -232,6 +234,100 @@ def test_a_certificate_for_another_name_is_refused(settings, names, tmp_path) ->
     thread.join(5)
     listener.close()
     assert asked == ["secure.example"]
+
+
+def read(url: str, **more) -> tuple[int, bytes]:
+    with outgoing.stream("GET", url, **({"limit_bytes": 1_000_000, "timeout_s": 20} | more)) as answer:
+        return answer.status, b"".join(answer)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_long_answer_is_read_piece_by_piece(raw_server) -> None:
+    pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", *[b"x" * 100_000] * 3, b"not asked for"]
+    with outgoing.stream("GET", raw_server(pieces, 0), limit_bytes=300_000, timeout_s=20) as answer:
+        assert (answer.status, answer.headers["content-length"]) == (200, "300000")
+        first = answer.read(10)
+        rest = list(answer)
+    assert 0 < len(first) <= 10
+    assert len(first) + sum(map(len, rest)) == 300_000
+    assert max(map(len, rest)) <= 64 * 1024
+    assert read(raw_server([CHUNKED, b"3\r\nabc\r\n", b"0\r\n\r\n"], 0)) == (200, b"abc")
+    assert read(raw_server([b"HTTP/1.1 404 Not Found\r\n\r\nno"], 0)) == (404, b"no")
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", CHUNKED + b"65\r\n"]
+)
+def test_a_stream_takes_no_more_than_the_limit(raw_server, head: bytes) -> None:
+    with pytest.raises(TooLarge, match="100 (bytes|are taken)"):
+        read(raw_server([head + b"x" * 101], 0), limit_bytes=100)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", CHUNKED + b"9\r\n"])
+def test_a_stream_that_breaks_off_is_no_whole_answer(raw_server, head: bytes) -> None:
+    with pytest.raises(Unavailable, match="did not finish"):
+        read(raw_server([head + b"12345678"], 0))
+
+
+def test_a_stream_ends_in_time_and_after_silence(raw_server, monkeypatch) -> None:
+    began = time.monotonic()
+    slow = raw_server((CHUNKED if n == 0 else b"1\r\nx\r\n" for n in range(400)), 0.05)
+    with pytest.raises(Unavailable, match="took too long"):
+        read(slow, timeout_s=0.5)
+    monkeypatch.setattr(outgoing, "_STALL_S", 0.2)
+    with pytest.raises(Unavailable, match="took too long"):
+        read(raw_server([CHUNKED, b""], 2))
+    assert time.monotonic() - began < 10
+
+
+def test_what_goes_wrong_with_the_caller_is_not_told_of_the_server(raw_server) -> None:
+    with (
+        pytest.raises(OSError, match="disk is full"),
+        outgoing.stream("GET", raw_server([CHUNKED], 0), limit_bytes=1, timeout_s=20),
+    ):
+        raise OSError("disk is full")
+
+
+def test_a_stream_follows_redirects_with_every_hop_checked(settings) -> None:
+    settings.OUTGOING_ALLOW = ["127.0.0.2/32", "127.0.0.3/32"]
+    secrets = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Key": "k", "Range": "bytes=0-1"}
+    where = {"limit_bytes": 10, "timeout_s": 20}
+    with Receiver("127.0.0.3") as store, Receiver("127.0.0.1") as hidden, Receiver() as hub:
+        hub.answer = lambda got: (302, {"Location": "/next"}) if got.path != "/next" else (307, {"Location": store.url})
+        with outgoing.stream("GET", hub.url, headers=secrets, follow=2, **where) as answer:
+            assert (answer.status, answer.url) == (200, store.url)
+        hub.next()
+        same, other = hub.next(), store.next()
+        assert {name: same.headers[name.lower()] for name in secrets} == secrets
+        assert [name for name in secrets if name.lower() in other.headers] == ["Range"]
+        # one redirect more than may be followed is the answer, and so is one that would change the method
+        assert read(hub.url, follow=1)[0] == 307
+        with outgoing.stream("POST", hub.url, body=b"x", follow=2, **where) as answer:
+            assert answer.status == 302
+        for target in (
+            hidden.url,
+            "http://localhost/",
+            "file:///etc/passwd",
+            "http://u:p@127.0.0.3/",
+            "http://[",
+            "//127.0.0.3:22",
+        ):
+            hub.answer = lambda _, target=target: (302, {"Location": target})
+            with pytest.raises(Invalid):
+                read(hub.url, follow=5)
+        assert hidden.received.empty()
+        assert store.received.empty()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/", "http://10.1/", "ftp://example.org/", "http://e.org/" + "x" * 8000]
+)
+def test_a_stream_reaches_nothing_that_send_does_not(canary: list, url: str) -> None:
+    with pytest.raises(Invalid):
+        read(url)
+    assert canary == []
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
