@@ -261,7 +261,7 @@ def test_a_long_answer_is_read_piece_by_piece(raw_server) -> None:
     "head", [b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", CHUNKED + b"65\r\n"]
 )
 def test_a_stream_takes_no_more_than_the_limit(raw_server, head: bytes) -> None:
-    with pytest.raises(TooLarge, match="100 (bytes|are taken)"):
+    with pytest.raises(TooLarge, match=r"100 (bytes|are taken)"):
         read(raw_server([head + b"x" * 101], 0), limit_bytes=100)
 
 
