@@ -11,7 +11,7 @@ from common.errors import Conflict, Forbidden, NotFound
 from registry.errors import AccessNeeded, RepoMoved, RepoNotFound, RevisionNotFound
 from registry.models import Collection, Discussion, Repo, RepoSource, Version, Webhook
 from registry.paths import PULL_PREFIX
-from registry.states import DiscussionState, Gate, RepoKind, SourceState, Visibility
+from registry.states import DiscussionState, Gate, RepoKind, Visibility
 
 MIRRORING = "mirror"
 """The name of the system's own actor that writes what comes from a source."""
@@ -143,8 +143,8 @@ def require_no_source(actor: Actor, repo: Repo) -> None:
     what somebody did to them would be undone by the next look at the source. One query."""
     if actor.system_name == MIRRORING:
         return
-    source = source_in_charge(repo)
-    if source is None:
+    source = RepoSource.objects.filter(repo=repo).first()
+    if source is None or not source.is_in_charge:
         return
     if source.is_mirror:
         raise Conflict(
@@ -155,17 +155,6 @@ def require_no_source(actor: Actor, repo: Repo) -> None:
     raise Conflict(
         f"This repository is being imported from {source.address}: wait until it is done, or give the import up.",
         code="importing",
-    )
-
-
-def source_in_charge(repo: Repo) -> RepoSource | None:
-    """The source that decides on the repository's branches and tags at present. One query."""
-    given_up = [SourceState.CANCELLED, SourceState.STOPPED]
-    return (
-        RepoSource.objects.filter(repo=repo)
-        .exclude(state__in=given_up)
-        .exclude(state=SourceState.DONE, every_h=0)
-        .first()
     )
 
 

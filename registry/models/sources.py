@@ -63,6 +63,13 @@ class RepoSource(models.Model):
         return self.every_h > 0 and self.state != SourceState.STOPPED
 
     @property
+    def is_in_charge(self) -> bool:
+        """Whether it decides on the repository's branches and tags at present."""
+        if self.state in {SourceState.CANCELLED, SourceState.STOPPED}:
+            return False
+        return self.every_h > 0 or self.state != SourceState.DONE
+
+    @property
     def address(self) -> str:
         """Where the source is, for people."""
         return f"{self.url.rstrip('/')}/{self.remote_name}" if self.remote_name else self.url

@@ -8,14 +8,16 @@ from django.conf import settings
 
 from accounts.actors import Actor
 from accounts.permissions import Action
-from registry import policies
-from registry.states import Gate, Visibility
+from registry import policies, queries
+from registry.states import Gate, SourceState, Visibility
 from web.links import namespace_url, repo_url
 
 if TYPE_CHECKING:
-    from registry.models import Repo
+    from registry.models import Repo, RepoSource
 
 KIND_TITLES = {"model": "Models", "dataset": "Datasets", "algorithm": "Algorithms"}
+
+_ENDED = {SourceState.CANCELLED, SourceState.STOPPED}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,37 @@ class Tab:
     icon: str
     is_current: bool
     count: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """Where a repository comes from. `is_in_charge`: nobody commits here; `is_live`: something is being brought."""
+
+    address: str
+    state: str
+    is_mirror: bool
+    is_in_charge: bool
+    is_live: bool
+    every_h: int
+    progress: str
+    problem: str
+    succeeded_at: datetime | None
+    href: str
+
+    @classmethod
+    def of(cls, repo: "Repo", source: "RepoSource") -> "SourceLine":
+        return cls(
+            address=source.address,
+            state=source.state,
+            is_mirror=source.is_mirror,
+            is_in_charge=source.is_in_charge,
+            is_live=source.state in {SourceState.WAITING, SourceState.RUNNING},
+            every_h=source.every_h,
+            progress=source.progress,
+            problem=source.problem,
+            succeeded_at=source.succeeded_at,
+            href=repo_url(repo, "source"),
+        )
 
 
 @dataclass(frozen=True)
@@ -51,14 +84,17 @@ class RepoHead:
     default_branch: str
     can_read: bool
     can_write: bool
+    can_commit: bool
     can_admin: bool
+    source: SourceLine | None
     tabs: list[Tab]
     download_command: str
     upload_command: str
 
     @classmethod
     def of(cls, repo: "Repo", actor: Actor, current: str) -> "RepoHead":
-        """`current` is the name of the tab. At most three queries (a grant of each level)."""
+        """`current` is the name of the tab. At most four queries (a grant of each level, and the source)."""
+        source = queries.source_of(repo)
         can_write = policies.can(actor, repo, Action.REPO_WRITE)
         can_read = can_write or policies.can(actor, repo, Action.REPO_READ)
         can_admin = can_write and policies.can(actor, repo, Action.REPO_ADMIN)
@@ -94,7 +130,9 @@ class RepoHead:
             default_branch=repo.default_branch,
             can_read=can_read,
             can_write=can_write,
+            can_commit=can_write and not (source and source.is_in_charge),
             can_admin=can_admin,
+            source=SourceLine.of(repo, source) if source and source.state not in _ENDED else None,
             tabs=[
                 Tab(label, f"{url}/{part}" if part else url, icon, label.lower() == current)
                 for label, part, icon in places

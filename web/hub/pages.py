@@ -243,7 +243,7 @@ class FolderPage:
             commit_href=repo_url(repo, "commit", place.commit.oid),
             commits_href=repo_url(repo, "commits", place.revision),
             upload_href=with_query(repo_url(repo, "upload", place.revision), folder=place.path)
-            if head.can_write and any(branch.name == place.revision for branch in branches)
+            if head.can_commit and any(branch.name == place.revision for branch in branches)
             else "",
             up_href=repo_url(repo, "tree", place.revision, place.path.rpartition("/")[0]) if place.path else "",
             next_href=with_query(here, cursor=more) if more else "",
@@ -290,7 +290,7 @@ class FilePage:
             preview_href=repo_url(repo, "preview", place.commit.oid, place.path),
             download_href="" if safety.held else repo_url(repo, "resolve", place.revision, place.path),
             image_href=repo_url(repo, "image", place.commit.oid, place.path),
-            delete_href=repo_url(repo, "deletions", place.revision) if head.can_write else "",
+            delete_href=repo_url(repo, "deletions", place.revision) if head.can_commit else "",
             hidden=[("path", place.path)],
             safety=safety,
             held_fields=[("path", place.path), ("revision", place.commit.oid)],
