@@ -198,13 +198,14 @@ def sync_source(source_id: int) -> None:
     try:
         found = _brought(source, _Teller(source))
     except _Ended:
-        return
+        pass
     except LeaseLost:
         raise
     except DomainError as error:
         _failed(source, error)
     else:
         _succeeded(source, found)
+    _ring_next()
 
 
 # Asking
@@ -282,6 +283,13 @@ def _record(actor: Actor, tag: str, source: RepoSource, **more: Any) -> None:
 
 def _update(source: RepoSource, **values: Any) -> None:
     RepoSource.objects.filter(pk=source.pk).update(**values)
+
+
+def _ring_next() -> None:
+    """Let the one come next that has waited longest for its turn."""
+    waiting = RepoSource.objects.filter(state=SourceState.WAITING, next_at__lte=now(), repo__deleted_at__isnull=True)
+    if following := waiting.order_by("next_at").first():
+        _ring(following)
 
 
 # One run

@@ -31,12 +31,11 @@ class Tab:
 
 @dataclass(frozen=True)
 class SourceLine:
-    """Where a repository comes from. `is_in_charge`: nobody commits here; `is_live`: something is being brought."""
+    """Where a repository comes from. `is_live`: something is being brought. `href` leads to the page about it, and is empty there."""
 
     address: str
     state: str
     is_mirror: bool
-    is_in_charge: bool
     is_live: bool
     every_h: int
     progress: str
@@ -45,18 +44,17 @@ class SourceLine:
     href: str
 
     @classmethod
-    def of(cls, repo: "Repo", source: "RepoSource") -> "SourceLine":
+    def of(cls, repo: "Repo", source: "RepoSource", current: str) -> "SourceLine":
         return cls(
             address=source.address,
             state=source.state,
             is_mirror=source.is_mirror,
-            is_in_charge=source.is_in_charge,
             is_live=source.state in {SourceState.WAITING, SourceState.RUNNING},
             every_h=source.every_h,
             progress=source.progress,
             problem=source.problem,
             succeeded_at=source.succeeded_at,
-            href=repo_url(repo, "source"),
+            href="" if current == "source" else repo_url(repo, "source"),
         )
 
 
@@ -132,7 +130,7 @@ class RepoHead:
             can_write=can_write,
             can_commit=can_write and not (source and source.is_in_charge),
             can_admin=can_admin,
-            source=SourceLine.of(repo, source) if source and source.state not in _ENDED else None,
+            source=SourceLine.of(repo, source, current) if source and source.state not in _ENDED else None,
             tabs=[
                 Tab(label, f"{url}/{part}" if part else url, icon, label.lower() == current)
                 for label, part, icon in places
