@@ -9,9 +9,12 @@ from accounts.permissions import LEVEL_OF_ACTION, LEVEL_OF_ROLE, SCOPE_OF_ACTION
 from accounts.policies import granted, require_namespace
 from common.errors import Conflict, Forbidden, NotFound
 from registry.errors import AccessNeeded, RepoMoved, RepoNotFound, RevisionNotFound
-from registry.models import Collection, Discussion, Preparation, Repo, Version, Webhook
+from registry.models import Collection, Discussion, Preparation, Repo, RepoSource, Version, Webhook
 from registry.paths import PULL_PREFIX
 from registry.states import DiscussionState, Gate, RepoKind, Visibility
+
+MIRRORING = "mirror"
+"""The name of the system's own actor that writes what comes from a source."""
 
 
 def visible_repos(actor: Actor) -> QuerySet[Repo]:
@@ -130,7 +133,9 @@ def require_branch_write(actor: Actor, repo: Repo, branch: str) -> Repo:
     """The repository, on whose branch `actor` may commit: who may write, and on the branch of a pull request also who opened it
     and may still read. Raises RevisionNotFound for a pull request that is not there, Conflict for one that is over."""
     if not branch.startswith("refs/"):
-        return require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
+        repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
+        require_no_source(actor, repo)
+        return repo
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_READ)
     pull = Discussion.objects.filter(repo=repo, branch__name=branch).first()
     if pull is None:
@@ -142,6 +147,26 @@ def require_branch_write(actor: Actor, repo: Repo, branch: str) -> Repo:
     if pull.state not in {DiscussionState.DRAFT, DiscussionState.OPEN}:
         raise Conflict(f"Pull request {pull.number} is {pull.state}: nothing can be added to it.", state=pull.state)
     return repo
+
+
+def require_no_source(actor: Actor, repo: Repo) -> None:
+    """Raises Conflict, for everybody but the mirroring itself, while the repository takes its branches and tags from elsewhere:
+    what somebody did to them would be undone by the next look at the source. One query."""
+    if actor.system_name == MIRRORING:
+        return
+    source = RepoSource.objects.filter(repo=repo).first()
+    if source is None or not source.is_in_charge:
+        return
+    if source.is_mirror:
+        raise Conflict(
+            f"This repository mirrors {source.address}: what changes there changes here. Commit there, or stop mirroring in "
+            "the settings.",
+            code="mirror",
+        )
+    raise Conflict(
+        f"This repository is being imported from {source.address}: wait until it is done, or give the import up.",
+        code="importing",
+    )
 
 
 def require_contributor(actor: Actor, repo: Repo) -> Repo:

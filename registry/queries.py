@@ -26,6 +26,7 @@ from registry.models import (
     Repo,
     RepoBlob,
     RepoScan,
+    RepoSource,
     ScanReport,
     Tag,
     Tree,
@@ -94,6 +95,11 @@ def resolve_revision(repo: Repo, text: str) -> Commit:
         if len(matches) == 1:
             return matches[0]
     raise RevisionNotFound(f"Invalid rev id: {text[:100]}", revision=text[:100])
+
+
+def source_of(repo: Repo) -> RepoSource | None:
+    """Where the repository comes from, if it was not made here. One query."""
+    return RepoSource.objects.filter(repo=repo).first()
 
 
 def entry_at(commit: Commit, path: str) -> Entry:

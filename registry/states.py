@@ -178,6 +178,40 @@ DERIVATIONS = StateMachine(
 )
 
 
+class SourceProtocol(StrEnum):
+    """What is spoken where a repository comes from."""
+
+    GIT = "git"
+    HUB = "hub"
+    """The Hugging Face protocol, with or without git beside it."""
+
+
+class SourceState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """An import was given up."""
+    STOPPED = "stopped"
+    """A mirror was made an ordinary repository."""
+
+
+SOURCES = StateMachine(
+    "import",
+    {
+        SourceState.WAITING: frozenset({SourceState.RUNNING, SourceState.CANCELLED, SourceState.STOPPED}),
+        SourceState.RUNNING: frozenset(
+            {SourceState.WAITING, SourceState.DONE, SourceState.FAILED, SourceState.CANCELLED, SourceState.STOPPED}
+        ),
+        SourceState.DONE: frozenset({SourceState.WAITING, SourceState.STOPPED}),
+        SourceState.FAILED: frozenset({SourceState.WAITING, SourceState.CANCELLED, SourceState.STOPPED}),
+        SourceState.CANCELLED: frozenset(),
+        SourceState.STOPPED: frozenset(),
+    },
+)
+
+
 class PreparationState(StrEnum):
     WAITING = "waiting"
     RUNNING = "running"

@@ -13,6 +13,7 @@ from registry.services import (
     repos,
     scans,
     signing,
+    sources,
     studies,
     trials,
     uploads,
@@ -147,12 +148,23 @@ def finish_erasing() -> None:
     garbage.finish_erasing()
 
 
+@task("registry.sync_source", queue="slow", limit_s=sources.LIMIT_S)
+def sync_source(source_id: int) -> None:
+    sources.sync_source(source_id)
+
+
+@task("registry.start_due_sources", queue="slow")
+def start_due_sources() -> None:
+    sources.start_due()
+
+
 @task("registry.sweep_scans", queue="slow")
 def sweep_scans() -> None:
     scans.sweep_scans()
 
 
 schedule("registry.sweep_uploads", "registry.sweep_uploads", 3600)
+schedule("registry.start_due_sources", "registry.start_due_sources", 60)
 schedule("registry.sweep_scans", "registry.sweep_scans", 3600)
 schedule("registry.collect_garbage", "registry.collect_garbage", 24 * 3600)
 schedule("registry.finish_erasing", "registry.finish_erasing", 3600)

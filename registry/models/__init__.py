@@ -20,6 +20,7 @@ from registry.models.releases import (
 )
 from registry.models.repos import Repo, RepoGroupGrant, RepoTag, RepoUserGrant
 from registry.models.safety import BlockedDigest, Quarantine, RepoScan
+from registry.models.sources import RepoSource
 from registry.models.studies import Study, Trial
 from registry.models.versions import BlobPreview, BlobScan, ScanReport, Version
 from registry.models.webhooks import RepoEvent, Webhook, WebhookDelivery, WebhookWatch
@@ -61,6 +62,7 @@ __all__ = [
     "RepoLike",
     "RepoRedirect",
     "RepoScan",
+    "RepoSource",
     "RepoTag",
     "RepoUserGrant",
     "ScanReport",

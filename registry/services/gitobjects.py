@@ -490,16 +490,16 @@ def _pack(plan: Plan) -> Iterator[bytes]:
     for keys in _batches(plan.commits, 200):
         raws = dict(Commit.objects.filter(pk__in=keys).values_list("pk", "raw"))
         for key in keys:
-            yield from _whole(COMMIT, bytes(raws[key]))
+            yield from packed_object(COMMIT, bytes(raws[key]))
     for raw in plan.tags:
-        yield from _whole(TAG, raw)
+        yield from packed_object(TAG, raw)
     for directories in plan.table.all_of(TREE):
         yield from _tree_objects([node.ref for node in directories])
     for files in plan.table.all_of(BLOB):
         plain = Blob.objects.in_bulk([node.ref for node in files if node.sha256 is None])
         for node in files:
             if node.sha256 is not None:
-                yield from _whole(BLOB, storage.pointer_of(node.sha256, node.size_bytes))
+                yield from packed_object(BLOB, storage.pointer_of(node.sha256, node.size_bytes))
             else:
                 with storage.open_blob(plain[node.ref]) as reader:
                     yield from _deflated(BLOB, node.size_bytes, reader)
@@ -519,7 +519,8 @@ def _tree_objects(keys: Sequence[int]) -> Iterator[bytes]:
             yield from _deflated(TREE, sum(lengths[page] for page in own), raws)
 
 
-def _whole(kind: int, content: bytes) -> Iterator[bytes]:
+def packed_object(kind: int, content: bytes) -> Iterator[bytes]:
+    """An object as a pack holds it, whole."""
     yield bytes(pack_object_header(kind, None, len(content), SHA1)) + zlib.compress(content, _COMPRESSION)
 
 

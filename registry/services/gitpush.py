@@ -8,6 +8,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -26,7 +27,7 @@ from registry.services.commits import announce_commit, move_branch
 from registry.services.gitcommits import NewCommit, NewTag, parse_commit, parse_tag
 from registry.services.gitobjects import COMMIT, TAG, Finder, History
 from registry.services.gitpacks import IncomingPack
-from registry.services.gittrees import Builder, Inspection
+from registry.services.gittrees import Bring, Builder, Inspection
 from registry.services.holdings import keep_commits
 from registry.states import DiscussionState
 
@@ -41,12 +42,14 @@ _OID = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(slots=True)
 class RefChange:
-    """A ref that is to go from `old` to `new` (40 zeros: nothing). `refusal` says in a sentence why it does not."""
+    """A ref that is to go from `old` to `new` (40 zeros: nothing). `refusal` says in a sentence why it does not; afterwards
+    `is_rewrite` whether commits of the branch were dropped."""
 
     name: str
     old: str
     new: str
     refusal: str = ""
+    is_rewrite: bool = False
 
     @property
     def branch(self) -> str | None:
@@ -68,6 +71,7 @@ class Push:
     """Commits that the repository has, among parents and targets; at the end the new ones, too."""
     built: dict[str, int] = field(default_factory=dict)
     """Trees of the new commits (primary keys), by the commit's id."""
+    keeps_rewritten: bool = False
 
 
 def require_pusher(actor: Actor, repo: Repo) -> Repo:
@@ -95,26 +99,39 @@ def check(actor: Actor, repo: Repo, changes: Sequence[RefChange]) -> None:
 
 
 def receive(
-    actor: Actor, repo: Repo, changes: Sequence[RefChange], pack: IncomingPack | None, *, atomic: bool = False
+    actor: Actor,
+    repo: Repo,
+    changes: Sequence[RefChange],
+    pack: IncomingPack | None,
+    *,
+    atomic: bool = False,
+    bring: Bring | None = None,
+    keeps_rewritten: bool = False,
 ) -> Iterator[str]:
     """Store what `pack` brings and move the refs of `changes`; afterwards each has its `refusal` or none. Yields sentences on how
-    far it is. With `atomic`, all refs move or none. Needs the right to write; to rewrite a branch, the right to administer.
-    A repeated push finds its commits there and changes nothing. Raises DomainError when the pack itself can't be taken: no
-    ref has moved then."""
+    far it is. With `atomic`, all refs move or none. `bring` fetches large files that the repository has not, which are refused
+    without it. With `keeps_rewritten`, the former head of a rewritten branch stays under the tag `kept_tag` names. Needs the
+    right to write; to rewrite a branch, the right to administer. A repeated push finds its commits there and changes nothing.
+    Raises DomainError when the pack itself can't be taken: no ref has moved then."""
     check(actor, repo, changes)
     if atomic and any(change.refusal for change in changes):
         _refuse_rest(changes)
     if all(change.refusal for change in changes):
         return
-    push = Push()
+    push = Push(keeps_rewritten=keeps_rewritten)
     if pack is not None:
         yield from _read(pack, push, repo, changes)
     _check_history(actor, repo, push, changes)
     if atomic and any(change.refusal for change in changes):
         _refuse_rest(changes)
     if pack is not None:
-        yield from _store(pack, push, repo, changes)
+        yield from _store(pack, push, repo, changes, bring)
     _apply(actor, repo, push, changes, atomic=atomic)
+
+
+def kept_tag(branch: str, oid: str) -> str:
+    """The tag under which the head of a branch is kept that was rewritten."""
+    return f"{refs.KEPT_PREFIX}{branch}/{oid[:10]}"
 
 
 def _refuse_rest(changes: Iterable[RefChange]) -> None:
@@ -314,13 +331,15 @@ def _is_forward(repo: Repo, push: Push, change: RefChange) -> bool:
 # Storing
 
 
-def _store(pack: IncomingPack, push: Push, repo: Repo, changes: Iterable[RefChange]) -> Iterator[str]:
+def _store(
+    pack: IncomingPack, push: Push, repo: Repo, changes: Iterable[RefChange], bring: Bring | None
+) -> Iterator[str]:
     """Files and trees of the new commits that some ref will lead to."""
     push.commits = _in_order(push.commits, _targets(push, changes))
     if not push.commits:
         return
     yield f"Checking {len(push.commits)} commits"
-    inspection = Inspection(pack, repo)
+    inspection = Inspection(pack, repo, bring)
     for commit in push.commits.values():
         inspection.look(commit.tree)
     inspection.finish()
@@ -478,7 +497,12 @@ def _advance(
     actor: Actor, repo: Repo, push: Push, change: RefChange, branch: Branch, head: Commit, new: Sequence[Commit]
 ) -> None:
     move_branch(branch, head)
-    if not _is_forward(repo, push, change):
+    change.is_rewrite = not _is_forward(repo, push, change)
+    if change.is_rewrite:
+        if push.keeps_rewritten:
+            # the same state may have been kept before; and what no tag can be called is told by the audit trail
+            with suppress(Conflict, Invalid):
+                refs.create_tag(actor, repo, kept_tag(branch.name, change.old), change.old)
         audit.record(
             actor,
             "registry:branch:rewritten",

@@ -3,7 +3,7 @@ the very ids that were pushed."""
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from dulwich.errors import ObjectFormatException
@@ -37,6 +37,8 @@ _LIKE_POINTER = re.compile(rb"version [^\n]*(?:git-lfs|hawser|git-media)[^\n]*\n
 
 Entry = tuple[str, int, str]
 """Name, mode and id."""
+Bring = Callable[[Sequence[tuple[str, str, int]]], None]
+"""Makes the repository hold large files: paths, SHA-256 (hex) and sizes in bytes."""
 
 
 def read_entries(raw: bytes, folder: str) -> list[Entry]:
@@ -79,9 +81,10 @@ def read_entries(raw: bytes, folder: str) -> list[Entry]:
 class Inspection:
     """Looks through what a push brings before any of it is stored: names, kinds, sizes, and whether large files have arrived."""
 
-    def __init__(self, pack: IncomingPack, repo: Repo) -> None:
+    def __init__(self, pack: IncomingPack, repo: Repo, bring: Bring | None = None) -> None:
         self._pack = pack
         self._repo = repo
+        self._bring = bring
         self._seen: set[str] = set()
         self.file_count = 0
 
@@ -131,9 +134,15 @@ class Inspection:
         self._settle(pointers)
 
     def _settle(self, pointers: Sequence[tuple[Packed, str, str, int]]) -> None:
-        digests = {sha256 for _, _, sha256, _ in pointers}
-        held = {blob.sha256: blob for blob in Blob.objects.filter(sha256__in=digests, repo_rows__repo=self._repo)}
         quarantine.refuse_known((path, sha256) for _, path, sha256, _ in pointers)
+        held = self._held(pointers)
+        if self._bring is not None and (
+            missing := {
+                sha256: (path, sha256, size_bytes) for _, path, sha256, size_bytes in pointers if sha256 not in held
+            }
+        ):
+            self._bring(list(missing.values()))
+            held = self._held(pointers)
         holdings.hold(self._repo, [blob.pk for blob in held.values()])
         for packed, path, sha256, size_bytes in pointers:
             blob = held.get(sha256)
@@ -143,6 +152,10 @@ class Inspection:
                     code="lfs_missing",
                 )
             self._pack.keep_file(packed, blob.pk, size_bytes, sha256)
+
+    def _held(self, pointers: Sequence[tuple[Packed, str, str, int]]) -> dict[str, Blob]:
+        digests = {sha256 for _, _, sha256, _ in pointers}
+        return {blob.sha256: blob for blob in Blob.objects.filter(sha256__in=digests, repo_rows__repo=self._repo)}
 
     def store_files(self) -> None:
         """Store the bytes of the files that are no pointers, some at a time, and note that the repository has them."""

@@ -17,7 +17,7 @@ from registry.differences import merged_text, text_of
 from registry.errors import MergeConflict, RevisionNotFound
 from registry.models import Branch, Commit, Discussion, Repo, new_commit_id
 from registry.paths import PULL_PREFIX
-from registry.policies import require_participant, require_repo_by_uuid
+from registry.policies import require_no_source, require_participant, require_repo_by_uuid
 from registry.queries import Entry, find_entries, resolve_revision
 from registry.services import discussions, storage
 from registry.services.commits import (
@@ -129,6 +129,7 @@ def merge_pull_request(actor: Actor, repo: Repo, pull: Discussion, *, text: str 
     """Bring the request into its target: a commit with both as parents. Needs the right to write. Raises MergeConflict with the
     paths, Invalid when there is nothing to merge, Conflict when it is closed or merged, Busy when a branch moves meanwhile."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
+    require_no_source(actor, repo)
     if not pull.is_pull_request:
         raise Invalid("This is a discussion: there is nothing to merge.")
     DISCUSSIONS.ensure(DiscussionState(pull.state), DiscussionState.MERGED)

@@ -11,15 +11,19 @@ from common.errors import Conflict, Forbidden
 from registry.errors import RevisionNotFound
 from registry.models import Branch, Repo, Tag, Version, VersionAlias
 from registry.paths import check_ref, is_alias
-from registry.policies import require_repo_by_uuid
+from registry.policies import require_no_source, require_repo_by_uuid
 from registry.queries import resolve_revision
 from registry.services import events
 from registry.services.holdings import keep_commits
+
+KEPT_PREFIX = "kept/"
+"""Tags below it name the former heads of branches that a mirror's source has rewritten; who may write may remove them."""
 
 
 def create_branch(actor: Actor, repo: Repo, name: str, revision: str | None = None) -> Branch:
     """A branch at `revision` (default: the head of the default branch). Raises Conflict when it exists, RevisionNotFound."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
+    require_no_source(actor, repo)
     check_ref(name)
     _refuse_folder(Branch, repo, name)
     commit = resolve_revision(repo, revision or f"refs/heads/{repo.default_branch}")
@@ -38,6 +42,7 @@ def create_branch(actor: Actor, repo: Repo, name: str, revision: str | None = No
 def delete_branch(actor: Actor, repo: Repo, name: str) -> None:
     """Remove a branch; its commits stay reachable by id. The default branch can't be removed (Forbidden)."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
+    require_no_source(actor, repo)
     if name.startswith("refs/"):
         raise RevisionNotFound(f"Invalid rev id: {name}")
     if name == repo.default_branch:
@@ -57,6 +62,7 @@ def create_tag(
     """A tag at `revision`; `oid` and `raw` are git's object of an annotated one. Raises Conflict when it exists, Invalid,
     RevisionNotFound."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
+    require_no_source(actor, repo)
     check_ref(name)
     _refuse_folder(Tag, repo, name)
     commit = resolve_revision(repo, revision)
@@ -83,6 +89,8 @@ def create_tag(
 def delete_tag(actor: Actor, repo: Repo, name: str) -> None:
     """Remove a tag. The tag of a published version stays (Forbidden): versions are immutable."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_WRITE)
+    if not name.startswith(KEPT_PREFIX):
+        require_no_source(actor, repo)
     if Version.objects.filter(repo=repo, name=name).exists():
         raise Forbidden(f"{name} is a published version; its tag can't be removed.")
     with transaction.atomic():

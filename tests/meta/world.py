@@ -14,8 +14,11 @@ from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
 from market.services import orders
-from registry.services import collections, discussions, pulls, scans, signing, webhooks
+from registry.models import RepoSource
+from registry.services import collections, discussions, pulls, scans, signing, sources, webhooks
+from registry.services.sources import Wanted
 from registry.services.versions import publish_version
+from registry.states import SourceState
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_token, make_user
 from tests.factories.builds import make_build
 from tests.factories.jobs import TABLE, submit_training
@@ -76,6 +79,11 @@ def build() -> World:
         grants.grant(owner, repo, users["reader"], Level.READ, source="share")
         names[f"{kind}_oid"], names[f"{kind}_version"] = made.oid, str(versions[kind].uuid)
     names["build"] = str(make_build(owner, versions["model"]).uuid)
+    mirrored = sources.import_repo(
+        owner, "model", "acme", "mirrored", Wanted("git", "https://git.example.org/x.git", every_h=24)
+    )
+    grants.grant(owner, mirrored, users["reader"], Level.READ, source="share")
+    RepoSource.objects.update(state=SourceState.DONE)
     names["key"] = signing.signature_of(versions["dataset"], "ed25519").key.key_id
     talk = discussions.open_discussion(owner, versions["dataset"].repo, "A question", "Why?")
     names["comment"] = talk.events.get().uuid.hex

@@ -7,7 +7,8 @@ from django import forms
 
 from accounts.actors import Actor
 from accounts.permissions import Action
-from registry.states import Gate, RepoKind, Visibility
+from registry.services.sources import LONGEST_H
+from registry.states import Gate, RepoKind, SourceProtocol, Visibility
 from web.namespaces import namespace_choices
 
 VISIBILITIES = [
@@ -38,6 +39,72 @@ class RepoForm(forms.Form):
     def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["namespace_name"].choices = namespace_choices(actor, Action.NAMESPACE_PUBLISH)  # type: ignore[attr-defined]
+
+
+class LoginForm(forms.Form):
+    """What the source of an import wants to see. It is never shown again."""
+
+    username = forms.CharField(
+        max_length=200,
+        required=False,
+        label="User name there",
+        help_text="Only for a private source; many servers take any name beside a token.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    token = forms.CharField(
+        max_length=1000,
+        required=False,
+        label="Token or password there",
+        help_text="One that may only read is enough. It is kept encrypted, as long as it is needed, and never shown again.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class ImportForm(LoginForm):
+    protocol = forms.ChoiceField(
+        choices=[
+            (SourceProtocol.GIT.value, "A git repository: the address that git clone takes"),
+            (SourceProtocol.HUB.value, "A repository of a hub that speaks the Hugging Face protocol"),
+        ],
+        label="What is there",
+        widget=forms.RadioSelect,
+        initial=SourceProtocol.GIT.value,
+    )
+    url = forms.CharField(
+        max_length=500,
+        label="Address",
+        help_text="https://git.example.org/team/model.git, or the hub alone: https://hub.example.org",
+        widget=forms.URLInput(),
+    )
+    remote_name = forms.CharField(
+        max_length=200, required=False, label="Name at the hub", help_text="owner/name; only for a hub."
+    )
+    kind = forms.ChoiceField(choices=[(kind.value, kind.value.capitalize()) for kind in RepoKind], label="Kind")
+    namespace_name = forms.ChoiceField(label="Owner here")
+    name = forms.CharField(max_length=96, label="Name here", help_text="Letters, digits, dot, dash, underscore.")
+    visibility = forms.ChoiceField(
+        choices=VISIBILITIES, label="Who may see it", widget=forms.RadioSelect, initial="private"
+    )
+    every_h = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=LONGEST_H,
+        label="Follow the source, every … hours",
+        help_text="Empty: it is imported once and is yours from then on. Else it is a mirror, which nobody commits to here.",
+    )
+    field_order = (
+        "protocol", "url", "remote_name", "username", "token", "kind", "namespace_name", "name", "visibility", "every_h",
+    )  # fmt: skip
+
+    def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["namespace_name"].choices = namespace_choices(actor, Action.NAMESPACE_PUBLISH)  # type: ignore[attr-defined]
+
+
+class MirrorForm(LoginForm):
+    every_h = forms.IntegerField(min_value=1, max_value=LONGEST_H, label="Look at the source every … hours")
+    forgets_login = forms.BooleanField(required=False, label="Forget the present login")
+    field_order = ("every_h", "username", "token", "forgets_login")
 
 
 class SettingsForm(forms.Form):

@@ -8,15 +8,17 @@ from django.conf import settings
 
 from accounts.actors import Actor
 from accounts.permissions import Action
-from registry import policies
+from registry import policies, queries
 from registry.safety_queries import state_of_head
-from registry.states import Gate, Visibility
+from registry.states import Gate, SourceState, Visibility
 from web.links import namespace_url, repo_url
 
 if TYPE_CHECKING:
-    from registry.models import Repo
+    from registry.models import Repo, RepoSource
 
 KIND_TITLES = {"model": "Models", "dataset": "Datasets", "algorithm": "Algorithms"}
+
+_ENDED = {SourceState.CANCELLED, SourceState.STOPPED}
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,35 @@ class Tab:
     icon: str
     is_current: bool
     count: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """Where a repository comes from. `is_live`: something is being brought. `href` leads to the page about it, and is empty there."""
+
+    address: str
+    state: str
+    is_mirror: bool
+    is_live: bool
+    every_h: int
+    progress: str
+    problem: str
+    succeeded_at: datetime | None
+    href: str
+
+    @classmethod
+    def of(cls, repo: "Repo", source: "RepoSource", current: str) -> "SourceLine":
+        return cls(
+            address=source.address,
+            state=source.state,
+            is_mirror=source.is_mirror,
+            is_live=source.state in {SourceState.WAITING, SourceState.RUNNING},
+            every_h=source.every_h,
+            progress=source.progress,
+            problem=source.problem,
+            succeeded_at=source.succeeded_at,
+            href="" if current == "source" else repo_url(repo, "source"),
+        )
 
 
 @dataclass(frozen=True)
@@ -56,14 +87,17 @@ class RepoHead:
     default_branch: str
     can_read: bool
     can_write: bool
+    can_commit: bool
     can_admin: bool
+    source: SourceLine | None
     tabs: list[Tab]
     download_command: str
     upload_command: str
 
     @classmethod
     def of(cls, repo: "Repo", actor: Actor, current: str) -> "RepoHead":
-        """`current` is the name of the tab. At most six queries: a grant of each level, and the scan."""
+        """`current` is the name of the tab. At most seven queries: a grant of each level, the source, and the scan."""
+        source = queries.source_of(repo)
         can_write = policies.can(actor, repo, Action.REPO_WRITE)
         can_read = can_write or policies.can(actor, repo, Action.REPO_READ)
         can_admin = can_write and policies.can(actor, repo, Action.REPO_ADMIN)
@@ -101,7 +135,9 @@ class RepoHead:
             default_branch=repo.default_branch,
             can_read=can_read,
             can_write=can_write,
+            can_commit=can_write and not (source and source.is_in_charge),
             can_admin=can_admin,
+            source=SourceLine.of(repo, source, current) if source and source.state not in _ENDED else None,
             tabs=[
                 Tab(label, f"{url}/{part}" if part else url, icon, label.lower() == current)
                 for label, part, icon in places

@@ -218,7 +218,7 @@ class FolderPage:
         badges = badges_of(repo, entries)
         branches, tags = queries.refs_of(repo)
         here = repo_url(repo, "tree", place.revision, place.path)
-        is_changeable = head.can_write and any(branch.name == place.revision for branch in branches)
+        is_changeable = head.can_commit and any(branch.name == place.revision for branch in branches)
         names = [branch.name for branch in branches] + [tag.name for tag in tags[:50]]
         if place.revision not in names:
             names.insert(0, place.revision)
@@ -295,7 +295,7 @@ class FilePage:
             preview_href=repo_url(repo, "preview", place.commit.oid, place.path),
             download_href="" if safety.held else repo_url(repo, "resolve", place.revision, place.path),
             image_href=repo_url(repo, "image", place.commit.oid, place.path),
-            delete_href=repo_url(repo, "deletions", place.revision) if head.can_write else "",
+            delete_href=repo_url(repo, "deletions", place.revision) if head.can_commit else "",
             hidden=[("path", place.path)],
             safety=safety,
             held_fields=[("path", place.path), ("revision", place.commit.oid)],

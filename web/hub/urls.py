@@ -3,7 +3,15 @@ site's table."""
 
 from django.urls import URLPattern, path
 
-from web.hub import compare_views, data_views, derivation_views, preparation_views, version_views, views
+from web.hub import (
+    compare_views,
+    data_views,
+    derivation_views,
+    preparation_views,
+    source_views,
+    version_views,
+    views,
+)
 
 urlpatterns = [
     path("models", views.browse, {"kind": "model"}, name="models"),
@@ -15,6 +23,7 @@ urlpatterns = [
     path("compare/answers", compare_views.answers_of, name="compare-answers"),
     path("compare/trials", compare_views.trial, name="compare-trials"),
     path("new", views.new_repo, name="new-repo"),
+    path("new/import", source_views.new_import, name="new-import"),
 ]
 
 
@@ -65,6 +74,9 @@ def _of_repository(prefix: str, kind: str) -> list[URLPattern]:
         path(f"{base}/quarantines", views.quarantines, values, name=f"{kind}-quarantines"),
         path(f"{base}/quarantines/<uuid:uuid>/release", views.release, values, name=f"{kind}-release"),
         path(f"{base}/settings", views.settings, values, name=f"{kind}-settings"),
+        path(f"{base}/source", source_views.source, values, name=f"{kind}-source"),
+        path(f"{base}/source/runs", source_views.run, values, name=f"{kind}-source-runs"),
+        path(f"{base}/source/stopping", source_views.stop, values, name=f"{kind}-source-stopping"),
         path(f"{base}/shares", views.shares, values, name=f"{kind}-shares"),
         path(f"{base}/shares/removal", views.share_removal, values, name=f"{kind}-share-removal"),
         path(f"{base}/renaming", views.rename, values, name=f"{kind}-renaming"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.registry import builds, comparing, datasets, preparations, storage, version_views, views
+from api.v1.registry import builds, comparing, datasets, preparations, sources, storage, version_views, views
 
 REPO = "repos/<str:kind>/<str:namespace>/<str:name>"
 VERSION = f"{REPO}/versions/<str:version>"
@@ -11,9 +11,12 @@ urlpatterns = [
     path("namespaces/<str:name>/storage", storage.Storage.as_view()),
     path("namespaces/<str:name>/quota", storage.Quota.as_view()),
     path("deleted-repos/<uuid:uuid>/restoration", storage.Restoration.as_view()),
+    path("imports", sources.Imports.as_view()),
     path("repos", views.Repos.as_view()),
     path(REPO, views.RepoOne.as_view()),
     path(f"{REPO}/name", views.RepoName.as_view()),
+    path(f"{REPO}/source", sources.Source.as_view()),
+    path(f"{REPO}/source/runs", sources.SourceRuns.as_view()),
     path(f"{REPO}/shares", views.Shares.as_view()),
     path(f"{REPO}/shares/<str:holder_kind>/<uuid:holder>", views.Share.as_view()),
     path(f"{REPO}/tree", views.Tree.as_view()),
