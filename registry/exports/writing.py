@@ -25,6 +25,7 @@ from registry.services.gitobjects import spool_database
 
 _BLOCK = tarfile.BLOCKSIZE
 _MODE = 0o644
+_OCTAL = 8**11
 _README = """This is an export of Mercato repositories, layout version {version}, made at {site} on {day}.
 
 repositories/<uuid>/git       a bare repository: git clone -c lfs.storage=$PWD/lfs repositories/<uuid>/git NAME
@@ -191,12 +192,28 @@ def tar(members: Iterable[Member], moment: float) -> Iterator[bytes]:
     """The files as a tar: a header of one block before each, no extensions, so that a reader needs none. `moment`: seconds since
     1970, the time of all of them."""
     for member in members:
-        info = tarfile.TarInfo(member.name)
-        info.size, info.mtime, info.mode = member.size_bytes, int(moment), _MODE
-        yield info.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
+        yield _header(member, int(moment))
         yield from member.chunks
         yield bytes(-member.size_bytes % _BLOCK)
     yield bytes(2 * _BLOCK)
+
+
+def _header(member: Member, moment: int) -> bytes:
+    """A ustar header (POSIX.1-1988), which holds names of 255 characters. Sizes from 8 GiB on are written in binary, as all tars do:
+    tarfile would put another member before it for either."""
+    folder, _, name = member.name.rpartition("/")
+    size = member.size_bytes
+    fields = [
+        name.encode("ascii").ljust(100, b"\0"),
+        b"%07o\0%07o\0%07o\0" % (_MODE, 0, 0),
+        b"%011o\0" % size if size < _OCTAL else b"\x80" + size.to_bytes(11, "big"),
+        b"%011o\0" % moment,
+        b" " * 8,
+        tarfile.REGTYPE + bytes(100) + tarfile.POSIX_MAGIC + bytes(80),
+        folder.encode("ascii").ljust(155, b"\0"),
+    ]
+    block = b"".join(fields).ljust(_BLOCK, b"\0")
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
 def write_tar(members: Iterable[Member], moment: float, target: Path) -> None:

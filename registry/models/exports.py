@@ -41,6 +41,12 @@ class Export(models.Model):
         """Where the archive is in the store."""
         return f"exports/{self.uuid}"
 
+    @property
+    def filename(self) -> str:
+        """What a browser saves it as; names are plain letters, digits, dots and dashes."""
+        name = f"{self.repo.namespace.name}-{self.repo.name}" if self.repo else self.namespace.name
+        return f"{name}-{(self.ready_at or self.created_at):%Y-%m-%d}.tar"
+
 
 class Import(models.Model):
     """An archive that somebody brings, and what became of it. Its bytes are in the store under `key` until it has ended."""

@@ -16,7 +16,7 @@ from accounts.services import audit
 from backends.contracts.stores import Reader
 from backends.errors import Missing
 from common.clock import now
-from common.errors import Busy, DomainError, Gone, Invalid, NotFound, Unavailable
+from common.errors import Busy, Conflict, DomainError, Gone, Invalid, NotFound, Unavailable
 from notices.services import notify_users
 from registry.errors import Quarantined
 from registry.exports.writing import Outgoing, tar
@@ -50,14 +50,7 @@ def ask_for_export(actor: Actor, *, repo: Repo | None = None, namespace: "Namesp
         if waiting is not None:
             return waiting
         export = Export.objects.create(namespace=namespace, repo=repo, user_id=actor.user_id, token_id=actor.token_id)
-        audit.record(
-            actor,
-            "registry:export:asked",
-            "repo" if repo else "namespace",
-            repo.uuid if repo else namespace.uuid,
-            namespace_id=namespace.pk,
-            export=str(export.uuid),
-        )
+        _record(actor, "registry:export:asked", export)
         enqueue("registry.make_export", export.pk, key=f"make-export:{export.pk}")
     return export
 
@@ -95,21 +88,18 @@ def open_export(actor: Actor, uuid: UUID | str) -> tuple[Export, Reader]:
         except Missing as error:
             raise Gone("The archive of this export is not there any more: ask for a new one.") from error
     with transaction.atomic():
-        audit.record(
-            actor,
-            "registry:export:downloaded",
-            "repo" if export.repo else "namespace",
-            export.repo.uuid if export.repo else export.namespace.uuid,
-            namespace_id=export.namespace_id,
-            export=str(export.uuid),
-        )
+        _record(actor, "registry:export:downloaded", export)
     return export, reader
 
 
 def remove_export(actor: Actor, uuid: UUID | str) -> None:
-    """Delete the archive before its time. Raises NotFound."""
+    """Delete the archive before its time. Writes audit. Raises NotFound, also after it was deleted; Conflict while it is being made."""
     export = require_export(actor, uuid)
-    _give_up(export)
+    if export.state == ExportState.WAITING:
+        raise Conflict("This export is being made: delete it when it is ready.")
+    with transaction.atomic():
+        _record(actor, "registry:export:removed", export)
+        _give_up(export)
 
 
 def make_export(export_id: int) -> Export | None:
@@ -171,6 +161,11 @@ def _required(actor: Actor, repo: Repo | None, namespace: "Namespace | None") ->
         return repo, repo.namespace
     assert namespace is not None
     return None, require_namespace(actor, namespace.name, Action.NAMESPACE_MANAGE)
+
+
+def _record(actor: Actor, tag: str, export: Export) -> None:
+    subject = ("repo", export.repo.uuid) if export.repo else ("namespace", export.namespace.uuid)
+    audit.record(actor, tag, *subject, namespace_id=export.namespace_id, export=str(export.uuid))
 
 
 def _outgoing(export: Export) -> Outgoing:

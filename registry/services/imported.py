@@ -46,11 +46,18 @@ from registry.models import (
 from registry.paths import PULL_PREFIX, check_alias, check_ref
 from registry.services import signing
 from registry.services.gitpush import Push
-from registry.states import DerivationState, DiscussionState, MarkKind, MeasurementKind
+from registry.states import DerivationState, DiscussionState, EventKind, MarkKind, MeasurementKind
 from registry.version_names import check_version
 
 _AT_ONCE = 500
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
+_TELLS: dict[str, set[str]] = {
+    EventKind.COMMENT: set(),
+    EventKind.STATUS: {"status"},
+    EventKind.TITLE: {"from", "to"},
+    EventKind.COMMIT: {"subject", "oid"},
+}
+"""What must stand in the data of an event."""
 Record = dict[str, Any]
 
 
@@ -280,6 +287,8 @@ class Coming:
         for record in self.documents("discussion_events"):
             if record["discussion"] not in found:
                 raise Invalid(f"There is no discussion {record['discussion']}.")
+            if not _TELLS[record["kind"]] <= record["data"].keys():
+                raise Invalid(f"Discussion {record['discussion']} has an event that does not say what happened.")
             event = DiscussionEvent.objects.create(
                 uuid=self._uuid(DiscussionEvent, record["uuid"]),
                 discussion=found[record["discussion"]],

@@ -73,7 +73,7 @@ def import_archive(actor: Actor, archive: Archive, wish: Wish) -> dict[str, Any]
     outcomes: list[dict[str, Any]] = []
     repos: dict[str, Repo] = {}
     for entry in archive.manifest["repositories"]:
-        outcome = {"source": f"{entry['namespace']}/{entry['name']}", "kind": entry["kind"]}
+        outcome = {"exported_as": f"{entry['namespace']}/{entry['name']}", "kind": entry["kind"]}
         try:
             repo, said = _bring(actor, archive, entry, wish)
         except (Busy, Unavailable):

@@ -14,7 +14,7 @@ from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
 from market.services import orders
-from registry.services import collections, discussions, pulls, scans, signing, webhooks
+from registry.services import collections, discussions, exports, imports, pulls, scans, signing, webhooks
 from registry.services.versions import publish_version
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_token, make_user
 from tests.factories.jobs import TABLE, submit_training
@@ -125,6 +125,9 @@ def build() -> World:
     }
 
     teams.create_team(owner, acme, "crew")
+    export = exports.ask_for_export(owner, repo=versions["algorithm"].repo)
+    exports.make_export(export.pk)
+    names |= {"export": str(export.uuid), "import": str(imports.begin_import(owner, "acme", 5).uuid)}
     names["invitation"] = str(invitations.invite(owner, acme, "new@example.org", Role.MEMBER).uuid)
     tokens = {role: make_token(user, "*") for role, user in users.items()}
     tokens["narrowed"] = make_token(users["owner"], NARROW_SCOPE)

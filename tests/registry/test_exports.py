@@ -1,17 +1,21 @@
 """Repositories leave a site in an open layout and come to another without loss; what is cut, altered or hostile does not."""
 
+import gzip
+import hashlib
 import io
 import json
 import os
-import shutil
+import re
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.test import TransactionTestCase
-from hypothesis import HealthCheck, given, settings as hypothesis_settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.models import User
@@ -19,16 +23,29 @@ from common.errors import DomainError, Forbidden, Invalid, NotFound
 from config import moving
 from registry.exports import layout
 from registry.exports.reading import TarArchive, archive_at
+from registry.exports.records import Snapshot
 from registry.exports.writing import tar
-from registry.models import Commit, Discussion, ImportedSignature, Repo, Version
+from registry.models import Commit, Discussion, ImportedSignature, Repo
 from registry.policies import deleted_repos, require_repo, visible_repos
-from registry.queries import version_named
+from registry.queries import all_files, version_named
 from registry.services import (
-    collections, discussions, exports, imports, likes, measurements, pulls, quarantine, refs, repos, sharing, signing,
-    standing, storage, uploads,
+    collections,
+    discussions,
+    likes,
+    measurements,
+    pulls,
+    quarantine,
+    refs,
+    repos,
+    sharing,
+    signing,
+    standing,
+    storage,
+    uploads,
 )  # fmt: skip
 from registry.services.commits import AddLfs
 from registry.services.exports import outgoing_of
+from registry.services.importing import Wish, import_archive
 from registry.services.versions import publish_version
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_user
 from tests.factories.registry import add, commit, make_repo
@@ -185,11 +202,277 @@ def test_an_export_is_read_by_git_and_comes_back_whole_on_another_site(tmp_path,
             # what came along, then what this site has signed
             there = there[: len(records)]
         if name.endswith("scans.jsonl"):
-            records, there = ([each | {"created_at": ""} for each in some] for some in (records, there))
+            for each in (*records, *there):
+                each["created_at"] = ""
         assert there == records, name
-    assert {path.name for path in once.rglob("lfs/**/*")} == {path.name for path in again.rglob("lfs/**/*")}
-    packs = [next(folder.rglob("*.pack")).name for folder in (once, again)]
+    assert {path.name for path in (once / "lfs/objects").rglob("*")} == {
+        path.name for path in (again / "lfs/objects").rglob("*")
+    }
     assert git("show-ref", home=tmp_path, cwd=bare) == git(
         "show-ref", home=tmp_path, cwd=again / bare.relative_to(once)
     )
-    assert len(packs) == 2
+
+
+# What is cut, altered or hostile
+
+
+@pytest.fixture
+def olga(db):
+    people()
+    return actor("olga")
+
+
+def archive_of(repo: Repo) -> bytes:
+    return b"".join(tar(outgoing_of(SYSTEM, [repo], "repository", "acme/digits").members(), 0))
+
+
+def small(olga, name: str = "small") -> Repo:
+    repo = make_repo(olga, name, namespace="acme")
+    made = commit(olga, repo, add("a.txt", "text"), large(olga, repo, "b.bin", b"b" * 3000))
+    publish_version(olga, repo, made.oid, name="1.0")
+    return repo
+
+
+def members_of(raw: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(raw)) as source:
+        return {each.name: source.extractfile(each).read() for each in source}
+
+
+def packed(members: dict[str, bytes], *odd: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as target:
+        for info, content in odd:
+            target.addfile(info, io.BytesIO(content) if content else None)
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            target.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def sealed(members: dict[str, bytes]) -> bytes:
+    """An archive whose digests fit what is in it: what somebody forges who can count."""
+    sums = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        for name, content in members.items()
+        if name not in {layout.MANIFEST, layout.CHECKSUMS}
+    ).encode()
+    manifest = json.loads(members[layout.MANIFEST]) | {"checksums": hashlib.sha256(sums).hexdigest()}
+    rest = {name: content for name, content in members.items() if name not in {layout.MANIFEST, layout.CHECKSUMS}}
+    return packed(rest | {layout.CHECKSUMS: sums, layout.MANIFEST: json.dumps(manifest).encode()})
+
+
+def brought(raw: bytes, who=SYSTEM, **wish) -> dict:
+    with TarArchive(io.BytesIO(raw), "It") as archive:
+        return import_archive(who, archive, Wish(**wish))
+
+
+def told(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.size, info.linkname = kind, size, link
+    return info
+
+
+def test_an_archive_that_is_not_what_its_manifest_says_is_refused_by_the_name_of_the_file(olga) -> None:
+    raw = archive_of(small(olga))
+    good = members_of(raw)
+    where = next(name for name in good if name.endswith("versions.jsonl"))
+    lfs = next(name for name in good if name.startswith("lfs/"))
+    cases = [
+        (raw[: len(raw) // 2], "cut short"),
+        (packed({name: good[name] for name in good if name != layout.MANIFEST}), "no manifest.json"),
+        (packed(good | {where: good[where].replace(b"1.0", b"6.6")}), f"{where} was altered"),
+        (packed(good | {lfs: b"x" * 3000}), f"{lfs} was altered"),
+        (packed({name: good[name] for name in good if name != lfs}), f"{lfs} is missing"),
+        (packed(good | {layout.CHECKSUMS: good[layout.CHECKSUMS] + b"\n"}), "SHA256SUMS was altered"),
+        (packed(good | {layout.lfs_name("0" * 64): b"more"}), "was added"),
+        (
+            packed(good | {layout.MANIFEST: good[layout.MANIFEST].replace(b'"version": 1', b'"version": 2')}),
+            "version 2",
+        ),
+        (packed(good | {"../../etc/passwd": b"x"}), "does not belong"),
+        (packed(good | {"/etc/passwd": b"x"}), "does not belong"),
+        (packed(good | {"repositories/../x": b"x"}), "does not belong"),
+        (packed(good | {f"./{where}": good[where]}), "twice"),
+        (packed(good, (told(where, kind=tarfile.SYMTYPE, link="/etc/passwd"), b"")), "a link"),
+        (packed(good, (told(where, kind=tarfile.LNKTYPE, link="/etc/passwd"), b"")), "a link"),
+        (packed(good, (told("dev", kind=tarfile.CHRTYPE), b"")), "no plain file"),
+        (packed(good, (told("././@LongLink", 3, tarfile.GNUTYPE_LONGNAME), b"abc")), "no plain file"),
+        (gzip.compress(raw), "not a tar"),
+        (b"\0" * 100, "cut short"),
+        (b"PK\3\4" + bytes(range(256)) * 4, "not a tar"),
+    ]
+    for hostile, said in cases:
+        with pytest.raises(Invalid, match=re.escape(said)), TarArchive(io.BytesIO(hostile), "It"):
+            pass
+    bomb = told(where, 10 * 1024**4).tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+    with pytest.raises(Invalid, match="cut short"), TarArchive(io.BytesIO(bomb), "It"):
+        pass
+
+
+def forged(good: dict[str, bytes], document: str, change) -> bytes:
+    """The archive with one document changed, and digests that fit."""
+    name = next(each for each in good if each.endswith(f"/{document}.jsonl"))
+    records = [json.loads(line) for line in good[name].splitlines()]
+    return sealed(good | {name: b"".join(json.dumps(each).encode() + b"\n" for each in change(records))})
+
+
+def test_what_a_forged_archive_says_is_checked_as_a_push_and_a_release_are(olga, settings) -> None:
+    repo = small(olga)
+    signing.sign_version(version_named(repo, "1.0").pk)
+    good = members_of(archive_of(repo))
+    digest = next(name for name in good if name.startswith("lfs/")).rpartition("/")[2]
+
+    def first(**changes):
+        return lambda records: [records[0] | changes, *records[1:]]
+
+    oid = "0" * 40
+    cases = [
+        (forged(good, "versions", first(name="champion")), "not the name of a version"),
+        (forged(good, "versions", first(commit=oid)), "signature of version|does not hold the commit"),
+        (forged(good, "versions", lambda records: [*records, records[0] | {"name": "v1"}]), "another spelling"),
+        (forged(good, "versions", first(notes="x" * 20_001)), "is not as this layout has it"),
+        (forged(good, "versions", first(extra=1)), "is not as this layout has it"),
+        (forged(good, "signatures", first(key_id="0" * 64)), "not one of its files"),
+        (forged(good, "refs", first(ref="refs/heads/../x")), "not a valid branch"),
+        (forged(good, "refs", first(ref="refs/remotes/x")), "neither a branch nor a tag"),
+        (forged(good, "refs", first(commit=oid)), "does not hold the commit"),
+        (forged(good, "refs", lambda records: [*records, records[0] | {"ref": f"{records[0]['ref']}/x"}]), "a folder"),
+        (forged(good, "large_files", lambda records: []), "has not been uploaded"),
+        (forged(good, "large_files", first(is_left_out=True)), "was left out"),
+        (
+            forged(good, "aliases", lambda _: [{"name": "latest", "version": "1.0", "moved_at": NOON}]),
+            "An alias is a word",
+        ),
+        (forged(good, "discussions", lambda _: [TALK | {"target": "main"}]), "neither a discussion nor a pull request"),
+        (forged(good, "refs", lambda records: [*records, records[0] | {"ref": "refs/pr/7"}]), "no pull request"),
+        (forged(good, "grants", lambda _: ["no object"]), "is not as this layout has it"),
+    ]
+    repos.delete_repo(olga, repo)
+    for hostile, said in cases:
+        with pytest.raises(DomainError, match=said):
+            brought(hostile)
+        assert not visible_repos(SYSTEM).exists(), said
+        assert list(deleted_repos(olga)) == [repo], said
+    quarantine.block_digest(SYSTEM, digest, "Known")
+    with pytest.raises(DomainError, match="known to be malware"):
+        brought(sealed(good))
+    quarantine.unblock_digest(SYSTEM, digest, "A mistake")
+    settings.STORAGE_QUOTA_BYTES = 1000
+    with pytest.raises(DomainError, match="quota"):
+        brought(sealed(good))
+    settings.STORAGE_QUOTA_BYTES = 0
+    # nobody says of somebody else's version what it was made of, nor who somebody is
+    other = version_named(small(olga, "other"), "1.0")
+    edge = {"source": {"kind": "version", "uuid": str(version_named(repo, "1.0").uuid), "title": ""},
+            "target": {"kind": "version", "uuid": str(other.uuid), "title": ""}, "relation": "input"}  # fmt: skip
+    assert brought(forged(good, "lineage", lambda _: [edge]), olga)["repositories"][0]["left"] == {"lineage": 1}
+    with pytest.raises(Invalid, match="Only an operator"):
+        brought(sealed(good), olga, people={"olga": "olga"})
+
+
+NOON = "2026-01-31T12:00:00.000000+00:00"
+TALK = {
+    "uuid": "00000000-0000-4000-8000-000000000001", "number": 1, "title": "Talk", "state": "open", "author": "zoe", "target": "",
+    "base": None, "merge_commit": None, "created_at": NOON, "updated_at": NOON,
+}  # fmt: skip
+
+
+def test_an_import_under_another_name_is_a_repository_of_its_own_and_a_changed_one_is_a_conflict(olga) -> None:
+    repo = small(olga)
+    discussions.open_discussion(actor("ben"), repos.update_settings(olga, repo, visibility="public"), "A talk", "Hello")
+    sharing.share(olga, repo, User.objects.get(username="ben"))
+    raw = archive_of(repo)
+    assert brought(raw)["repositories"][0]["outcome"] == "same"
+    done = brought(raw, renames={"acme/small": "olga/copy"}, people={"ben": "ben"})
+    assert (done["repositories"][0]["name"], done["repositories"][0]["left"]) == ("olga/copy", {})
+    copy = require_repo(olga, "dataset", "olga", "copy", moving.Action.REPO_READ)
+    assert copy.uuid != repo.uuid
+    assert version_named(copy, "1.0").uuid != version_named(repo, "1.0").uuid
+    assert version_named(copy, "1.0").created_by is None
+    assert copy.discussions.get().author.username == "ben"
+    assert require_repo(actor("ben"), "dataset", "olga", "copy", moving.Action.REPO_READ)
+    commit(olga, repo, add("new.txt", "new"))
+    with pytest.raises(DomainError, match="There is another dataset acme/small here: its refs differ"):
+        brought(raw)
+    with pytest.raises(NotFound, match="an import makes no accounts"):
+        brought(raw, into="nobody")
+    with pytest.raises(Forbidden):
+        brought(raw, actor("ben"))
+
+
+def test_what_is_under_quarantine_is_left_out_and_said(olga, tmp_path) -> None:
+    repo, plain = small(olga), small(olga, "plain")
+    held = [entry for entry in all_files(version_named(repo, "1.0").commit) if entry.path == "b.bin"]
+    quarantine.quarantine_file(olga, repo, held[0], "Not mine")
+    held = [entry for entry in all_files(version_named(plain, "1.0").commit) if entry.path == "a.txt"]
+    quarantine.quarantine_file(olga, plain, held[0], "A secret in it")
+    said = moving.export_to(tmp_path / "all", namespace="acme")
+    assert said["left_out"] == [{"repository": "acme/small", "sha256": held_digest(repo), "reason": "Not mine"}]
+    assert [each["repository"] for each in said["refused"]] == ["acme/plain"]
+    assert "A secret in it" in said["refused"][0]["reason"]
+    assert not [path for path in (tmp_path / "all").rglob("*") if path.name == held_digest(repo)]
+    with pytest.raises(DomainError, match="under quarantine"):
+        moving.export_to(tmp_path / "one.tar", repository="acme/plain")
+    assert not (tmp_path / "one.tar").exists()
+    with pytest.raises(DomainError, match="was left out"):
+        moving.import_from(tmp_path / "all", into="olga")
+
+
+def held_digest(repo: Repo) -> str:
+    return next(entry.sha256 for entry in all_files(version_named(repo, "1.0").commit) if entry.sha256)
+
+
+def test_a_folder_that_was_begun_goes_on_and_a_tar_is_there_when_it_is_whole(olga, tmp_path) -> None:
+    small(olga)
+    whole, folder = tmp_path / "all.tar", tmp_path / "all"
+    said = moving.export_to(whole)
+    assert (said["counts"]["repositories"], said["counts"]["lfs_objects"]) == (1, 1)
+    moving.export_to(folder)
+    (folder / "manifest.json").unlink()
+    with pytest.raises(DomainError, match="not empty"):
+        moving.export_to(folder)
+    moving.export_to(folder, resume=True)
+    for source in (whole, folder):
+        with archive_at(source) as archive:
+            assert archive.manifest["scope"] == {"kind": "everything", "name": ""}
+    with pytest.raises(DomainError, match="whole export already"):
+        moving.export_to(folder, resume=True)
+    (folder / "lfs/objects/link").symlink_to("/etc/passwd")
+    with pytest.raises(Invalid, match="a link"), archive_at(folder):
+        pass
+    (folder / "manifest.json").unlink()
+    with pytest.raises(DomainError, match="does not belong"):
+        moving.export_to(folder, resume=True)
+
+
+FILES = st.dictionaries(
+    st.text("abcü.-_", min_size=1, max_size=6).filter(lambda name: name.strip(".") and not name.startswith("git~")),
+    st.tuples(st.binary(max_size=400), st.booleans()),
+    min_size=1, max_size=4,
+)  # fmt: skip
+
+
+@pytest.mark.django_db
+@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(FILES, min_size=1, max_size=4), tags=st.sets(st.sampled_from(["a", "b/c", "v"]), max_size=2))
+def test_any_small_repository_comes_back_with_the_same_commits(olga, steps, tags) -> None:
+    with transaction.atomic():
+        repo = make_repo(olga, "any", namespace="acme")
+        for number, files in enumerate(steps):
+            operations = [
+                large(olga, repo, f"d{number}/{name}", content) if is_large else add(f"d/{name}", content)
+                for name, (content, is_large) in files.items()
+            ]
+            made = commit(olga, repo, *operations)
+        for tag in tags:
+            refs.create_tag(olga, repo, tag, made.oid)
+        publish_version(olga, repo, made.oid, name=f"1.{len(steps)}")
+        raw = archive_of(repo)
+        brought(raw, renames={"acme/any": "olga/any"})
+        came = Repo.objects.get(namespace__name="olga", name="any")
+        assert {*Commit.objects.filter(repo=came).values_list("oid", "raw")} == {
+            *Commit.objects.filter(repo=repo).values_list("oid", "raw")
+        }
+        assert Snapshot(came).refs == Snapshot(repo).refs
+        transaction.set_rollback(True)

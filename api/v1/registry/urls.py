@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.registry import comparing, datasets, storage, version_views, views
+from api.v1.registry import comparing, datasets, moving, storage, version_views, views
 
 REPO = "repos/<str:kind>/<str:namespace>/<str:name>"
 VERSION = f"{REPO}/versions/<str:version>"
@@ -30,6 +30,13 @@ urlpatterns = [
     path(f"{REPO}/tags/<path:ref>", views.Tag.as_view()),
     path(f"{REPO}/uploads", views.Uploads.as_view()),
     path(f"{REPO}/uploads/<uuid:uuid>/content", views.UploadContent.as_view()),
+    path(f"{REPO}/exports", moving.RepoExports.as_view()),
+    path("namespaces/<str:name>/exports", moving.NamespaceExports.as_view()),
+    path("exports/<uuid:uuid>", moving.ExportOne.as_view()),
+    path("exports/<uuid:uuid>/content", moving.ExportContent.as_view()),
+    path("imports", moving.Imports.as_view()),
+    path("imports/<uuid:uuid>", moving.ImportOne.as_view()),
+    path("imports/<uuid:uuid>/content", moving.ImportContent.as_view()),
     path(f"{REPO}/profile", datasets.Profile.as_view()),
     path(f"{REPO}/derivations", datasets.Derivations.as_view()),
     path(f"{REPO}/derivations/<uuid:uuid>", datasets.Derivation.as_view()),
@@ -42,6 +49,7 @@ urlpatterns = [
     path(f"{VERSION}/yank", version_views.Yank.as_view()),
     path(f"{VERSION}/measurements", version_views.Measurements.as_view()),
     path(f"{VERSION}/signature", version_views.Signature.as_view()),
+    path(f"{VERSION}/brought-signatures", moving.BroughtSignatures.as_view()),
     path(f"{VERSION}/bom", version_views.Bom.as_view()),
     path(f"{VERSION}/croissant", version_views.Croissant.as_view()),
     path("namespaces/<str:name>/keys", version_views.Keys.as_view()),

@@ -85,8 +85,10 @@ class Measurements(VersionView):
     @extend_schema(responses=wire.MeasurementWire(many=True), tags=["registry"])
     def get(self, request: Request, **names: str) -> Response:
         """What was measured beside the metrics of the release: at most 200, oldest first."""
-        rows = queries.measurements_of(self.version(Action.REPO_DISCOVER))
-        return Response([wire.measurement(row) for row in rows])
+        version = self.version(Action.REPO_DISCOVER)
+        rows = queries.measurements_of(version)
+        authors = queries.authors_of(version.repo, "measurement", rows)
+        return Response([wire.measurement(row, authors[row.pk]) for row in rows])
 
     @extend_schema(
         request=wire.MeasurementNew,
@@ -142,10 +144,12 @@ class Aliases(RepoView):
     def get(self, request: Request, **names: str) -> Response:
         """The aliases, and where they pointed: the last hundred moves, newest first."""
         repo = self.repo(Action.REPO_DISCOVER)
+        moves = queries.alias_moves_of(repo)
+        authors = queries.authors_of(repo, "move", moves)
         return Response(
             {
                 "aliases": [wire.alias(row) for row in queries.aliases_of(repo)],
-                "moves": [wire.alias_move(row) for row in queries.alias_moves_of(repo)],
+                "moves": [wire.alias_move(row, authors[row.pk]) for row in moves],
             }
         )
 

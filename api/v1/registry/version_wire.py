@@ -199,13 +199,13 @@ def version(row: "Version") -> dict[str, Any]:
     }
 
 
-def measurement(row: "Measurement") -> dict[str, Any]:
+def measurement(row: "Measurement", author: str = "") -> dict[str, Any]:
     return {
         "uuid": row.uuid,
         "kind": row.kind,
         "name": row.name,
         "values": row.values,
-        "author": row.created_by.username if row.created_by else "",
+        "author": row.created_by.username if row.created_by else author,
         "created_at": row.created_at,
     }
 
@@ -214,12 +214,12 @@ def alias(row: "VersionAlias") -> dict[str, Any]:
     return {"name": row.name, "version": row.version.name, "moved_at": row.moved_at}
 
 
-def alias_move(row: "AliasMove") -> dict[str, Any]:
+def alias_move(row: "AliasMove", author: str = "") -> dict[str, Any]:
     return {
         "name": row.name,
         "version": row.version.name if row.version else None,
         "before": row.before.name if row.before else None,
-        "author": row.created_by.username if row.created_by else "",
+        "author": row.created_by.username if row.created_by else author,
         "created_at": row.created_at,
     }
 
