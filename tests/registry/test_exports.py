@@ -25,7 +25,7 @@ from registry.exports import layout
 from registry.exports.reading import TarArchive, archive_at
 from registry.exports.records import Snapshot
 from registry.exports.writing import tar
-from registry.models import Commit, Discussion, ImportedSignature, Repo
+from registry.models import Commit, Discussion, ImportedSignature, Repo, Version
 from registry.policies import deleted_repos, require_repo, visible_repos
 from registry.queries import all_files, version_named
 from registry.services import (
@@ -37,6 +37,7 @@ from registry.services import (
     quarantine,
     refs,
     repos,
+    scans,
     sharing,
     signing,
     standing,
@@ -49,10 +50,8 @@ from registry.services.importing import Wish, import_archive
 from registry.services.versions import publish_version
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_user
 from tests.factories.registry import add, commit, make_repo
-from work.loops import run_due
 
 LARGE = os.urandom(200_000)
-DATES = ("created_at", "checksums")
 
 
 def large(actor, repo: Repo, path: str, content: bytes) -> AddLfs:
@@ -105,8 +104,8 @@ def make_history() -> Repo:
     sharing.share(olga, repo, User.objects.get(username="ben"))
     shelf = collections.create_collection(olga, "acme", "Shelf", description="Good ones")
     collections.add_item(olga, shelf, repo, note="The best")
-    run_due()
-    assert signing.signature_of(newest, "ed25519")
+    scans.scan_version(newest.pk)
+    signing.sign_version(newest.pk)
     return Repo.objects.get(pk=repo.pk)
 
 
@@ -175,7 +174,7 @@ def test_an_export_is_read_by_git_and_comes_back_whole_on_another_site(tmp_path,
     assert [each["outcome"] for each in done["repositories"]] == ["imported"]
     assert done["repositories"][0]["left"] == {"grants": 1}
     assert moving.import_from(once)["repositories"][0]["outcome"] == "same"
-    run_due()
+    signing.sign_version(Version.objects.get(name="1.1").pk)
 
     came = require_repo(actor("olga"), "dataset", "acme", "digits", moving.Action.REPO_READ)
     assert came.uuid == repo.uuid
@@ -202,8 +201,9 @@ def test_an_export_is_read_by_git_and_comes_back_whole_on_another_site(tmp_path,
             # what came along, then what this site has signed
             there = there[: len(records)]
         if name.endswith("scans.jsonl"):
-            for each in (*records, *there):
-                each["created_at"] = ""
+            # this site scans for itself, soon
+            assert ([each["verdict"] for each in records], there) == (["unknown"], [])
+            continue
         assert there == records, name
     assert {path.name for path in (once / "lfs/objects").rglob("*")} == {
         path.name for path in (again / "lfs/objects").rglob("*")
@@ -319,8 +319,9 @@ def forged(good: dict[str, bytes], document: str, change) -> bytes:
 
 def test_what_a_forged_archive_says_is_checked_as_a_push_and_a_release_are(olga, settings) -> None:
     repo = small(olga)
-    signing.sign_version(version_named(repo, "1.0").pk)
     good = members_of(archive_of(repo))
+    signing.sign_version(version_named(repo, "1.0").pk)
+    signed = members_of(archive_of(repo))
     digest = next(name for name in good if name.startswith("lfs/")).rpartition("/")[2]
 
     def first(**changes):
@@ -329,11 +330,16 @@ def test_what_a_forged_archive_says_is_checked_as_a_push_and_a_release_are(olga,
     oid = "0" * 40
     cases = [
         (forged(good, "versions", first(name="champion")), "not the name of a version"),
-        (forged(good, "versions", first(commit=oid)), "signature of version|does not hold the commit"),
+        (forged(good, "versions", first(commit=oid)), "does not hold the commit"),
         (forged(good, "versions", lambda records: [*records, records[0] | {"name": "v1"}]), "another spelling"),
         (forged(good, "versions", first(notes="x" * 20_001)), "is not as this layout has it"),
         (forged(good, "versions", first(extra=1)), "is not as this layout has it"),
-        (forged(good, "signatures", first(key_id="0" * 64)), "not one of its files"),
+        (forged(signed, "signatures", first(key_id="0" * 64)), "not one of its files"),
+        (
+            forged(signed, "signatures", lambda records: [records[0] | {"bundle": records[1]["bundle"]}]),
+            "not one of its",
+        ),
+        (forged(signed, "versions", lambda records: []), "not one of its files"),
         (forged(good, "refs", first(ref="refs/heads/../x")), "not a valid branch"),
         (forged(good, "refs", first(ref="refs/remotes/x")), "neither a branch nor a tag"),
         (forged(good, "refs", first(commit=oid)), "does not hold the commit"),
@@ -359,8 +365,9 @@ def test_what_a_forged_archive_says_is_checked_as_a_push_and_a_release_are(olga,
         brought(sealed(good))
     quarantine.unblock_digest(SYSTEM, digest, "A mistake")
     settings.STORAGE_QUOTA_BYTES = 1000
+    # what another repository of the namespace has costs nothing
     with pytest.raises(DomainError, match="quota"):
-        brought(sealed(good))
+        brought(sealed(good), into="olga")
     settings.STORAGE_QUOTA_BYTES = 0
     # nobody says of somebody else's version what it was made of, nor who somebody is
     other = version_named(small(olga, "other"), "1.0")
@@ -454,7 +461,7 @@ FILES = st.dictionaries(
 
 
 @pytest.mark.django_db
-@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(FILES, min_size=1, max_size=4), tags=st.sets(st.sampled_from(["a", "b/c", "v"]), max_size=2))
 def test_any_small_repository_comes_back_with_the_same_commits(olga, steps, tags) -> None:
     with transaction.atomic():
