@@ -144,6 +144,10 @@ def sweep_exports() -> int:
     for export in Export.objects.filter(state=ExportState.READY, expires_at__lte=now())[:500]:
         _give_up(export)
         swept += 1
+    for item in list(store().list("exports/"))[:1000]:
+        known = Export.objects.filter(uuid=item.key.removeprefix("exports/"))
+        if not known.filter(state__in=[ExportState.WAITING, ExportState.READY]).exists():
+            store().delete(item.key)
     stale = Import.objects.filter(expires_at__lte=now(), state=ImportState.OPEN)[:500]
     for each in stale:
         store().delete(each.key)
@@ -214,6 +218,7 @@ def _end(export: Export, state: ExportState, **values: Any) -> Export:
 
 
 def _give_up(export: Export) -> None:
-    with storage_errors():
-        store().delete(export.key)
-    Export.objects.filter(pk=export.pk).update(state=ExportState.GONE)
+    """The row first: what is in the store without one that is ready, the sweep finds."""
+    with transaction.atomic():
+        Export.objects.filter(pk=export.pk).update(state=ExportState.GONE)
+        transaction.on_commit(lambda: store().delete(export.key))

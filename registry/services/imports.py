@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts import actors
 from accounts.actors import Actor
-from accounts.permissions import Action
+from accounts.permissions import Action, Scope
 from accounts.policies import require_namespace
 from accounts.services import audit
 from backends.errors import Missing
@@ -74,6 +74,7 @@ def receive_import(actor: Actor, uuid: UUID | str, chunks: Iterable[bytes]) -> I
     """The bytes of an announced archive, in one piece, as they come; then a task reads it. Raises NotFound, Gone, Conflict when they
     came before, Invalid when they are not as many as announced: nothing is kept then."""
     row = require_import(actor, uuid)
+    actor.require_scope(Scope.REPO_WRITE)
     if row.state != ImportState.OPEN:
         raise Conflict("The archive of this import has come before.")
     if row.expires_at <= now():
@@ -88,8 +89,9 @@ def receive_import(actor: Actor, uuid: UUID | str, chunks: Iterable[bytes]) -> I
 
 
 def require_import(actor: Actor, uuid: UUID | str) -> Import:
-    """An import of one's own. Raises Unauthenticated, NotFound."""
+    """An import of one's own. Raises Unauthenticated, NotFound, Forbidden for a token that reads no repositories."""
     actor.require_authenticated()
+    actor.require_scope(Scope.REPO_READ)
     row = Import.objects.select_related("namespace").filter(uuid=uuid, user_id=actor.person_id).first()
     if row is None:
         raise NotFound("There is no such import.")
