@@ -31,8 +31,8 @@ from registry.services import garbage
 
 FORMAT = 1
 OBJECTS = "objects/"
-_PASSING = ("staging/", "health/")
-"""Storage keys of uploads under way: their clients repeat them."""
+_PASSING = ("staging/", "health/", "exports/", "imports/")
+"""Storage keys of uploads under way, whose clients repeat them, and of exports, which can be made again."""
 
 
 class _Archive:

@@ -47,8 +47,11 @@ def readable_repos(actor: Actor) -> QuerySet[Repo]:
 
 
 def deleted_repos(actor: Actor) -> QuerySet[Repo]:
-    """The deleted repositories that the actor administered by a role in their namespace, with the namespaces joined; newest first."""
-    repos = Repo.objects.filter(deleted_at__isnull=False).select_related("namespace").order_by("-deleted_at", "-pk")
+    """The deleted repositories that the actor administered by a role in their namespace, with the namespaces joined; newest first.
+    Half-made ones, whose import has not finished, are nobody's."""
+    is_whole = Q(imported=None) | Q(imported__finished_at__isnull=False)
+    repos = Repo.objects.filter(is_whole, deleted_at__isnull=False).select_related("namespace")
+    repos = repos.order_by("-deleted_at", "-pk")
     if actor.is_system:
         return repos
     if not actor.is_authenticated or not actor.can_scope(Scope.REPO_WRITE):

@@ -20,6 +20,9 @@ from registry.models import (
     BlobScan,
     Branch,
     Commit,
+    ImportedAuthor,
+    ImportedRepo,
+    ImportedSignature,
     LatestVersion,
     Measurement,
     Quarantine,
@@ -338,6 +341,30 @@ def measurements_of(version: Version, *, with_withdrawn: bool = False) -> list[M
     """What was measured beside the metrics of the release, oldest first; what was withdrawn as wrong only when asked for."""
     rows = Measurement.objects.filter(version=version).select_related("created_by", "withdrawal__created_by")
     return list((rows if with_withdrawn else rows.filter(withdrawal=None)).order_by("pk"))
+
+
+def authors_of(repo: Repo, kind: str, rows: Iterable[Any]) -> dict[int, str]:
+    """Who made each row (`created_by`, fetched with it, or `author`), by primary key: the account's name, or the one that came along with
+    an import. One query when some row has no account."""
+    found: dict[int, str] = {}
+    for row in rows:
+        user = row.author if hasattr(row, "author") else row.created_by
+        found[row.pk] = user.username if user is not None else ""
+    unknown = [pk for pk, name in found.items() if not name]
+    if unknown:
+        came = ImportedAuthor.objects.filter(repo=repo, kind=kind, row__in=unknown)
+        found |= {row: f"{name} (imported)" for row, name in came.values_list("row", "name")}
+    return found
+
+
+def origin_of(repo: Repo) -> ImportedRepo | None:
+    """Where the repository was imported from; None for one that was made here."""
+    return ImportedRepo.objects.filter(repo=repo, finished_at__isnull=False).first()
+
+
+def brought_signatures(version: Version) -> list[ImportedSignature]:
+    """The signatures that a version brought along from another site, in the order they were made."""
+    return list(ImportedSignature.objects.filter(version=version).order_by("pk"))
 
 
 def aliases_of(repo: Repo) -> list[VersionAlias]:

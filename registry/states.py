@@ -235,3 +235,20 @@ PREPARATIONS = StateMachine(
         PreparationState.CANCELLED: frozenset({PreparationState.WAITING}),
     },
 )
+
+
+class ExportState(StrEnum):
+    WAITING = "waiting"
+    READY = "ready"
+    FAILED = "failed"
+    GONE = "gone"
+    """It was kept for its time, or removed before."""
+
+
+class ImportState(StrEnum):
+    """Open: its bytes are still to come."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"

@@ -4,9 +4,11 @@ from registry.services import (
     comparisons,
     derivations,
     environments,
+    exports,
     facts,
     fetching,
     garbage,
+    imports,
     preparations,
     previews,
     profiles,
@@ -138,6 +140,21 @@ def sweep_uploads() -> None:
     uploads.sweep_uploads()
 
 
+@task("registry.make_export", queue="slow", limit_s=6 * 3600)
+def make_export(export_id: int) -> None:
+    exports.make_export(export_id)
+
+
+@task("registry.run_import", queue="slow", limit_s=6 * 3600)
+def run_import(import_id: int) -> None:
+    imports.run_import(import_id)
+
+
+@task("registry.sweep_exports", queue="slow")
+def sweep_exports() -> None:
+    exports.sweep_exports()
+
+
 @task("registry.collect_garbage", queue="slow", limit_s=6 * 3600)
 def collect_garbage() -> None:
     garbage.collect()
@@ -165,6 +182,7 @@ def sweep_scans() -> None:
 
 schedule("registry.sweep_uploads", "registry.sweep_uploads", 3600)
 schedule("registry.start_due_sources", "registry.start_due_sources", 60)
+schedule("registry.sweep_exports", "registry.sweep_exports", 3600)
 schedule("registry.sweep_scans", "registry.sweep_scans", 3600)
 schedule("registry.collect_garbage", "registry.collect_garbage", 24 * 3600)
 schedule("registry.finish_erasing", "registry.finish_erasing", 3600)

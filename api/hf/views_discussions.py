@@ -15,6 +15,7 @@ from registry import community_queries as queries
 from registry.differences import unified_diff
 from registry.errors import RevisionNotFound
 from registry.policies import require_repo
+from registry.queries import authors_of
 from registry.services import discussions, pulls
 from registry.states import DiscussionState
 
@@ -39,9 +40,10 @@ def listing(request: HttpRequest, actor: Actor, kind: str, namespace: str, name:
         author=request.GET.get("author", "")[:200],
         page=page,
     )
+    authors = authors_of(repo, "discussion", rows)
     return json_response(
         {
-            "discussions": [wire.discussion(row, repo) for row in rows],
+            "discussions": [wire.discussion(row, repo, authors[row.pk]) for row in rows],
             "count": count,
             "start": page * queries.DISCUSSIONS_PER_PAGE,
         }
@@ -61,7 +63,10 @@ def create(request: HttpRequest, actor: Actor, kind: str, namespace: str, name: 
 def details(request: HttpRequest, actor: Actor, kind: str, namespace: str, name: str, number: str) -> HttpResponse:
     """A discussion with its events; of a pull request also the target, what conflicts, and the difference if it is asked for."""
     repo, row = _found(actor, kind, namespace, name, number)
-    data = wire.discussion(row, repo) | {"events": [wire.discussion_event(event) for event in queries.events_of(row)]}
+    events = list(queries.events_of(row))
+    names, author = authors_of(repo, "event", events), authors_of(repo, "discussion", [row])[row.pk]
+    told = [wire.discussion_event(event, names[event.pk]) for event in events]
+    data = wire.discussion(row, repo, author) | {"events": told}
     if row.is_pull_request:
         data |= _pull_request(row, with_diff=flag(request.GET.get("diff")))
     return json_response(data)

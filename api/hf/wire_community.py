@@ -46,25 +46,26 @@ def access_request(row: "AccessRequest") -> dict[str, Any]:
     return data | ({"fields": row.answers} if row.answers else {})
 
 
-def person(user: "User | None") -> dict[str, str]:
-    return {"name": user.username} if user is not None else {"name": "deleted"}
+def person(user: "User | None", came: str = "") -> dict[str, str]:
+    """`came`: the name that came along with an import, for whoever has no account here."""
+    return {"name": user.username if user is not None else came or "deleted"}
 
 
-def discussion(row: "Discussion", repo: "Repo") -> dict[str, Any]:
+def discussion(row: "Discussion", repo: "Repo", came: str = "") -> dict[str, Any]:
     return {
         "num": row.number,
         "title": row.title,
         "status": row.state,
-        "author": person(row.author),
+        "author": person(row.author, came),
         "createdAt": hub_time(row.created_at),
         "repo": {"name": repo_id(repo), "type": repo.kind},
         "isPullRequest": row.is_pull_request,
     }
 
 
-def discussion_event(row: "DiscussionEvent") -> dict[str, Any]:
+def discussion_event(row: "DiscussionEvent", came: str = "") -> dict[str, Any]:
     data = {
-        "comment": _comment,
+        "comment": lambda each: _comment(each, came),
         "status-change": lambda each: {"status": each.data["status"]},
         "title-change": lambda each: {"from": each.data["from"], "to": each.data["to"]},
         "commit": lambda each: {"subject": each.data["subject"], "oid": each.data["oid"]},
@@ -73,12 +74,12 @@ def discussion_event(row: "DiscussionEvent") -> dict[str, Any]:
         "id": row.uuid.hex,
         "type": row.kind,
         "createdAt": hub_time(row.created_at),
-        "author": person(row.author),
+        "author": person(row.author, came),
         "data": data,
     }
 
 
-def _comment(row: "DiscussionEvent") -> dict[str, Any]:
+def _comment(row: "DiscussionEvent", came: str) -> dict[str, Any]:
     history = [{"raw": each["text"], "updatedAt": each["at"]} for each in row.history]
     return {
         "edited": row.edited_at is not None,
@@ -87,7 +88,7 @@ def _comment(row: "DiscussionEvent") -> dict[str, Any]:
             "raw": row.text,
             "html": render_markdown(row.text),
             "updatedAt": hub_time(row.edited_at or row.created_at),
-            "author": person(row.author),
+            "author": person(row.author, came),
         },
         "numEdits": len(history),
         "history": history,

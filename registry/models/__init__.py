@@ -2,6 +2,7 @@ from registry.models.access import AccessRequest
 from registry.models.blobs import Blob, RepoBlob, Upload, UploadPart
 from registry.models.builds import Build, BuildFile, BuildMark
 from registry.models.community import Collection, CollectionItem, Discussion, DiscussionEvent, RepoLike
+from registry.models.exports import Export, Import, ImportedAuthor, ImportedRepo, ImportedSignature
 from registry.models.garbage import GarbageRun, LostCommit, NamespaceQuota
 from registry.models.history import Branch, Commit, Tag, Tree, TreePage, new_commit_id
 from registry.models.moves import RepoRedirect
@@ -46,7 +47,12 @@ __all__ = [
     "Discussion",
     "DiscussionEvent",
     "EnvironmentLock",
+    "Export",
     "GarbageRun",
+    "Import",
+    "ImportedAuthor",
+    "ImportedRepo",
+    "ImportedSignature",
     "LatestVersion",
     "LostCommit",
     "Measurement",

@@ -487,36 +487,48 @@ def pack(plan: Plan) -> Iterator[bytes]:
 
 def _pack(plan: Plan) -> Iterator[bytes]:
     yield from pack_header_chunks(len(plan))
+    for _, pieces in packed_objects(plan):
+        yield from pieces
+
+
+def packed_objects(plan: Plan) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The objects of a pack in their order: git's id, and the bytes as they stand in the pack, to be read before the next is
+    asked for."""
     for keys in _batches(plan.commits, 200):
-        raws = dict(Commit.objects.filter(pk__in=keys).values_list("pk", "raw"))
+        raws = {key: (oid, raw) for key, oid, raw in Commit.objects.filter(pk__in=keys).values_list("pk", "oid", "raw")}
         for key in keys:
-            yield from packed_object(COMMIT, bytes(raws[key]))
+            oid, raw = raws[key]
+            yield oid, packed_object(COMMIT, bytes(raw))
     for raw in plan.tags:
-        yield from packed_object(TAG, raw)
+        yield hashlib.sha1(b"tag %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest(), packed_object(TAG, raw)
     for directories in plan.table.all_of(TREE):
-        yield from _tree_objects([node.ref for node in directories])
+        yield from _tree_objects(directories)
     for files in plan.table.all_of(BLOB):
         plain = Blob.objects.in_bulk([node.ref for node in files if node.sha256 is None])
         for node in files:
-            if node.sha256 is not None:
-                yield from packed_object(BLOB, storage.pointer_of(node.sha256, node.size_bytes))
-            else:
-                with storage.open_blob(plain[node.ref]) as reader:
-                    yield from _deflated(BLOB, node.size_bytes, reader)
+            yield node.oid, _file(node, plain)
 
 
-def _tree_objects(keys: Sequence[int]) -> Iterator[bytes]:
-    for batch in _batches(keys, _TREES_AT_ONCE):
-        rows = Tree.objects.in_bulk(batch)
-        listed = [page for key in batch for page in trees.pages_of(rows[key])]
+def _file(node: Node, plain: dict[int, Blob]) -> Iterator[bytes]:
+    if node.sha256 is not None:
+        yield from packed_object(BLOB, storage.pointer_of(node.sha256, node.size_bytes))
+        return
+    with storage.open_blob(plain[node.ref]) as reader:
+        yield from _deflated(BLOB, node.size_bytes, reader)
+
+
+def _tree_objects(directories: Sequence[Node]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    for batch in _batches(directories, _TREES_AT_ONCE):
+        rows = Tree.objects.in_bulk([node.ref for node in batch])
+        listed = [page for node in batch for page in trees.pages_of(rows[node.ref])]
         lengths: dict[int, int] = {}
         for some in _batches(listed):
             lengths |= dict(TreePage.objects.filter(pk__in=some).values_list("pk", Length("raw")))
         pages = _pages(listed, "raw")
-        for key in batch:
-            own = trees.pages_of(rows[key])
+        for node in batch:
+            own = trees.pages_of(rows[node.ref])
             raws = (bytes(next(pages).raw) for _ in own)
-            yield from _deflated(TREE, sum(lengths[page] for page in own), raws)
+            yield node.oid, _deflated(TREE, sum(lengths[page] for page in own), raws)
 
 
 def packed_object(kind: int, content: bytes) -> Iterator[bytes]:

@@ -31,6 +31,21 @@ MAX_TREE_BYTES = 4 * 1024**2
 MAX_TEXT_BYTES = 1024**2
 """A commit or a tag."""
 
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken at once. What a person pushes waits in a request; what comes as an archive is a task's, and came through
+    the limits of an upload before."""
+
+    pack_bytes: int = MAX_PACK_BYTES
+    objects: int = MAX_OBJECTS
+    inflated_bytes: int = MAX_INFLATED_BYTES
+    commits: int = 20_000
+
+
+OF_PUSHES = Limits()
+OF_ARCHIVES = Limits(256 * 1024**3, 50_000_000, 1024**4, 1_000_000)
+
 _HEADER_BYTES, _DIGEST_BYTES = 12, 20
 _OFS_DELTA, _REF_DELTA = 6, 7
 _LIMITS = {COMMIT: MAX_TEXT_BYTES, TREE: MAX_TREE_BYTES, BLOB: MAX_FILE_BYTES, TAG: MAX_TEXT_BYTES}
@@ -66,7 +81,8 @@ class Packed:
 class Spool:
     """Receives a pack into a file without a name, counting and hashing."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or OF_PUSHES
         self.file: BinaryIO = tempfile.TemporaryFile(dir=spool_folder())  # noqa: SIM115 - it lives as long as the request
         self.size_bytes = 0
         self._digest = hashlib.sha1(usedforsecurity=False)
@@ -75,7 +91,7 @@ class Spool:
     def write(self, piece: bytes) -> None:
         """Take the next bytes. From the limit on they are counted and dropped, so that the client can be told in its own words."""
         self.size_bytes += len(piece)
-        if self.size_bytes > MAX_PACK_BYTES:
+        if self.size_bytes > self.limits.pack_bytes:
             return
         self.file.write(piece)
         joined = self._tail + piece
@@ -84,9 +100,9 @@ class Spool:
 
     def check(self) -> None:
         """Raises TooLarge, BrokenPack."""
-        if self.size_bytes > MAX_PACK_BYTES:
+        if self.size_bytes > self.limits.pack_bytes:
             raise TooLarge(
-                f"The push has more than {MAX_PACK_BYTES // 1024**2} MB. Send large files with git lfs, or push a part of "
+                f"The push has more than {self.limits.pack_bytes // 1024**2} MB. Send large files with git lfs, or push a part of "
                 "the history first: git push origin <older commit>:refs/heads/<branch>."
             )
         if self.size_bytes < _HEADER_BYTES + _DIGEST_BYTES or self._digest.digest() != self._tail:
@@ -101,6 +117,7 @@ class IncomingPack:
 
     def __init__(self, spool: Spool) -> None:
         spool.check()
+        self.limits = spool.limits
         spool.file.flush()
         self._view = mmap.mmap(spool.file.fileno(), 0, access=mmap.ACCESS_READ)
         self._end = len(self._view) - _DIGEST_BYTES
@@ -126,9 +143,9 @@ class IncomingPack:
         magic, version, self.count = struct.unpack(">4sLL", self._view[:_HEADER_BYTES])
         if magic != b"PACK" or version not in {2, 3}:
             raise BrokenPack("What was pushed is not a pack of git's.")
-        if self.count > MAX_OBJECTS:
+        if self.count > self.limits.objects:
             raise TooLarge(
-                f"The push has {self.count} objects; {MAX_OBJECTS} can be taken at once. Push a part of the history first: "
+                f"The push has {self.count} objects; {self.limits.objects} can be taken at once. Push a part of the history first: "
                 "git push origin <older commit>:refs/heads/<branch>."
             )
         position = _HEADER_BYTES
@@ -181,9 +198,9 @@ class IncomingPack:
 
     def _count_bytes(self, size: int) -> None:
         self._inflated += size
-        if self._inflated > MAX_INFLATED_BYTES:
+        if self._inflated > self.limits.inflated_bytes:
             raise TooLarge(
-                f"The objects of this push have more than {MAX_INFLATED_BYTES // 1024**3} GB. Send large files with git lfs, or "
+                f"The objects of this push have more than {self.limits.inflated_bytes // 1024**3} GB. Send large files with git lfs, or "
                 "push a part of the history first: git push origin <older commit>:refs/heads/<branch>."
             )
 
@@ -207,7 +224,7 @@ class IncomingPack:
             position += 1
             byte = self._byte(position)
             distance = (distance + 1) << 7 | byte & 0x7F
-            if distance > MAX_PACK_BYTES:
+            if distance > self.limits.pack_bytes:
                 raise BrokenPack("The pack is damaged: a delta leads nowhere.")
         return distance, position + 1
 

@@ -17,7 +17,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from accounts.actors import Actor
 from accounts.permissions import Action
 from accounts.services import audit
-from common.errors import Conflict, DomainError, Forbidden, Invalid, TooLarge, busy_database
+from common.errors import Busy, Conflict, DomainError, Forbidden, Invalid, TooLarge, busy_database
 from registry.errors import RevisionNotFound
 from registry.models import Branch, Commit, Discussion, Repo, Tag, Version
 from registry.paths import check_ref
@@ -34,7 +34,6 @@ from registry.states import DiscussionState
 logger = logging.getLogger(__name__)
 
 NO_OID = "0" * 40
-MAX_COMMITS = 20_000
 _ROWS_AT_ONCE = 500
 _BUILDING_S = 0.5
 _OID = re.compile(r"[0-9a-f]{40}")
@@ -125,13 +124,42 @@ def receive(
     if atomic and any(change.refusal for change in changes):
         _refuse_rest(changes)
     if pack is not None:
-        yield from _store(pack, push, repo, changes, bring)
+        yield from _store(pack, push, repo, _targets(push, changes), bring)
     _apply(actor, repo, push, changes, atomic=atomic)
 
 
 def kept_tag(branch: str, oid: str) -> str:
     """The tag under which the head of a branch is kept that was rewritten."""
     return f"{refs.KEPT_PREFIX}{branch}/{oid[:10]}"
+
+
+def bring_history(repo: Repo, pack: IncomingPack, tips: Iterable[str]) -> Push:
+    """Store the commits of `pack` that lead to `tips` (commits or tag objects), with all that a push checks, and move no ref: for
+    a caller that has the right to, and that names what was brought in its own transaction. Afterwards `known` of the result
+    has every commit of the pack and every target. Safe to repeat: what is here is passed over. Raises DomainError; no
+    commit was written then."""
+    push = Push()
+    for _ in pack.index():
+        pass
+    targets: list[str] = []
+    for oid in dict.fromkeys(tips):
+        packed = pack.find(oid)
+        if packed is not None and packed.kind == TAG:
+            push.tags[oid] = parse_tag(oid, pack.content(packed))
+        targets.append(_target(push, oid))
+    _collect(pack, push, repo, targets)
+    if missing := next((oid for oid in targets if oid not in push.commits and oid not in push.known), None):
+        raise Invalid(f"The history does not hold the commit {missing}.")
+    if rootless := _rootless(push):
+        raise Invalid(f"The history is not whole: commits before {min(rootless)} are missing.")
+    for _ in _store(pack, push, repo, targets, None):
+        pass
+    try:
+        with transaction.atomic():
+            push.known |= _write(repo, push, push.commits)
+    except IntegrityError as error:
+        raise Busy("Somebody else brings the same commits at this moment: try again.", retry_after_s=30) from error
+    return push
 
 
 def _refuse_rest(changes: Iterable[RefChange]) -> None:
@@ -249,9 +277,9 @@ def _collect(pack: IncomingPack, push: Push, repo: Repo, tips: Sequence[str]) ->
             continue
         parsed[oid] = parse_commit(oid, pack.content(packed))
         pending.extend(parsed[oid].parents)
-        if len(parsed) > MAX_COMMITS:
+        if len(parsed) > pack.limits.commits:
             raise TooLarge(
-                f"More than {MAX_COMMITS} new commits can't be pushed at once. Push a part of the history first: git push origin "
+                f"More than {pack.limits.commits} new commits can't be pushed at once. Push a part of the history first: git push origin "
                 "<older commit>:refs/heads/<branch>."
             )
     push.known = _known(repo, [*parsed, *outside])
@@ -331,11 +359,9 @@ def _is_forward(repo: Repo, push: Push, change: RefChange) -> bool:
 # Storing
 
 
-def _store(
-    pack: IncomingPack, push: Push, repo: Repo, changes: Iterable[RefChange], bring: Bring | None
-) -> Iterator[str]:
-    """Files and trees of the new commits that some ref will lead to."""
-    push.commits = _in_order(push.commits, _targets(push, changes))
+def _store(pack: IncomingPack, push: Push, repo: Repo, tips: Sequence[str], bring: Bring | None) -> Iterator[str]:
+    """Files and trees of the new commits that lead to `tips`."""
+    push.commits = _in_order(push.commits, tips)
     if not push.commits:
         return
     yield f"Checking {len(push.commits)} commits"

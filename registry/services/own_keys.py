@@ -20,7 +20,7 @@ from common.clock import now
 from common.errors import Conflict, Invalid, TooLarge
 from registry.models import SigningKey, Version, VersionSignature
 from registry.policies import require_repo_by_uuid
-from registry.services.signing import FILES_LIMIT, PAYLOAD_TYPE, PREDICATE_TYPE, fits, pae, statement_of
+from registry.services.signing import FILES_LIMIT, PAYLOAD_TYPE, PREDICATE_TYPE, is_signed, statement_of
 from registry.states import KeyAlgorithm
 
 NAME_LIMIT = 80
@@ -91,7 +91,7 @@ def add_signature(actor: Actor, version: Version, bundle: bytes | str) -> Versio
             "revoked.",
             fields={"bundle": "unknown key"},
         )
-    key = next((each for each in candidates if fits(each.public_pem, signature, pae(payload))), None)
+    key = next((each for each in candidates if is_signed(each.public_pem, payload, signature)), None)
     if key is None:
         raise Invalid("The signature was not made with a key of this namespace.", fields={"bundle": "does not fit"})
     _require_these_files(version, payload)

@@ -46,7 +46,7 @@ def create_repo(
     which carries the present one, when the name is taken."""
     namespace = require_namespace(actor, namespace_name, Action.NAMESPACE_PUBLISH)
     kind, visibility = _choice(RepoKind, kind, "kind"), _choice(Visibility, visibility, "visibility")
-    _check_name(name)
+    check_repo_name(name)
     if visibility == Visibility.ORGANIZATION and not namespace.is_organization:
         raise Invalid(
             "Only an organisation can share with its members.", fields={"visibility": "not in a person's namespace"}
@@ -64,7 +64,7 @@ def create_repo(
                 created_by_id=actor.user_id,
             )
             # the name leads here now, and no longer to a repository that once had it
-            _redirects(namespace.pk, kind, name).delete()
+            redirects_from(namespace.pk, kind, name).delete()
             first_commit(actor, repo, [(".gitattributes", attributes)], "initial commit")
             audit.record(
                 actor,
@@ -130,7 +130,7 @@ def rename_repo(actor: Actor, repo: Repo, namespace_name: str, name: str) -> Rep
     takes it anew. Raises Invalid, RepoExists."""
     repo = require_repo_by_uuid(actor, repo.uuid, Action.REPO_ADMIN)
     namespace = require_namespace(actor, namespace_name, Action.NAMESPACE_PUBLISH)
-    _check_name(name)
+    check_repo_name(name)
     if repo.visibility == Visibility.ORGANIZATION and not namespace.is_organization:
         raise Invalid("It is shared with an organisation: make it private first, then move it to a person.")
     try:
@@ -139,7 +139,7 @@ def rename_repo(actor: Actor, repo: Repo, namespace_name: str, name: str) -> Rep
                 held = RepoBlob.objects.filter(repo=repo).values_list("blob_id", flat=True)
                 quotas.require_room_for(namespace.pk, held)
             Repo.objects.filter(pk=repo.pk).update(namespace=namespace, name=name, updated_at=now())
-            _redirects(namespace.pk, repo.kind, name).delete()
+            redirects_from(namespace.pk, repo.kind, name).delete()
             if (namespace.pk, name.lower()) != (repo.namespace_id, repo.name.lower()):
                 RepoRedirect.objects.create(repo=repo, namespace_id=repo.namespace_id, kind=repo.kind, name=repo.name)
             events.announce(
@@ -216,7 +216,8 @@ def storage_of(repo: Repo) -> int:
     return RepoBlob.objects.filter(repo=repo).aggregate(total=Sum("blob__size_bytes"))["total"] or 0
 
 
-def _redirects(namespace_id: int, kind: str, name: str) -> QuerySet[RepoRedirect]:
+def redirects_from(namespace_id: int, kind: str, name: str) -> QuerySet[RepoRedirect]:
+    """Where a name leads that a repository once had; deleted by whoever takes it anew."""
     return RepoRedirect.objects.filter(namespace_id=namespace_id, kind=kind, name__iexact=name)
 
 
@@ -230,7 +231,8 @@ def _told(repo: Repo, changed: Mapping[str, str]) -> dict[str, Any]:
     return told
 
 
-def _check_name(name: str) -> None:
+def check_repo_name(name: str) -> None:
+    """Raises Invalid unless a repository may be called so."""
     if not is_name(name):
         raise Invalid(
             "Use 1 to 96 letters, digits, dots, dashes or underscores; begin and end with a letter, digit or underscore; "

@@ -9,10 +9,11 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from django.db import IntegrityError, transaction
@@ -26,7 +27,7 @@ from accounts.services import audit
 from common.clock import now
 from common.errors import Invalid, NotFound
 from common.sealed import seal, unseal
-from registry.models import SigningKey, Version, VersionSignature
+from registry.models import Commit, SigningKey, Version, VersionSignature
 from registry.queries import Entry, all_files, blobs_of, version_by_pk
 from registry.states import KeyAlgorithm
 from work.door import enqueue
@@ -92,22 +93,14 @@ def sign_version(version_id: int) -> list[VersionSignature]:
 
 def statement_of(version: Version) -> bytes:
     """The in-toto statement that lists the files of a version: the same bytes each time."""
-    resources = []
-    batch: list[Entry] = []
-    for entry in all_files(version.commit):
-        if any(entry.path == path or entry.path.startswith(f"{path}/") for path in IGNORED):
-            continue
-        batch.append(entry)
-        if len(batch) == _BATCH:
-            resources += _resources(batch)
-            batch = []
-    resources += _resources(batch)
-    resources.sort(key=lambda each: each["name"].encode())
-    root = hashlib.sha256(b"".join(bytes.fromhex(each["digest"]) for each in resources)).hexdigest()
+    resources = resources_of(version.commit)
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [
-            {"name": f"{version.repo.namespace.name}/{version.repo.name}@{version.name}", "digest": {"sha256": root}}
+            {
+                "name": f"{version.repo.namespace.name}/{version.repo.name}@{version.name}",
+                "digest": {"sha256": root_of(resources)},
+            }
         ],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
@@ -125,22 +118,63 @@ def statement_of(version: Version) -> bytes:
     return json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def resources_of(commit: Commit) -> list[dict[str, str]]:
+    """The files of a commit that are signed, with their digests, in the order of a statement."""
+    resources = []
+    batch: list[Entry] = []
+    for entry in all_files(commit):
+        if any(entry.path == path or entry.path.startswith(f"{path}/") for path in IGNORED):
+            continue
+        batch.append(entry)
+        if len(batch) == _BATCH:
+            resources += _resources(batch)
+            batch = []
+    resources += _resources(batch)
+    resources.sort(key=lambda each: each["name"].encode())
+    return resources
+
+
+def root_of(resources: Iterable[Mapping[str, str]]) -> str:
+    """The one digest that stands for all files of a statement."""
+    return hashlib.sha256(b"".join(bytes.fromhex(each["digest"]) for each in resources)).hexdigest()
+
+
 def bundle_of(row: VersionSignature) -> dict[str, Any]:
     """The Sigstore bundle of a signature whose key is fetched with it."""
+    return bundle_from(row.key.key_id, bytes(row.statement), bytes(row.signature))
+
+
+def bundle_from(key_id: str, statement: bytes, signature: bytes) -> dict[str, Any]:
+    """The Sigstore bundle of a signature of `statement`, which is compressed as rows keep it."""
     return {
         "mediaType": _BUNDLE_TYPE,
-        "verificationMaterial": {"publicKey": {"hint": row.key.key_id}, "tlogEntries": []},
+        "verificationMaterial": {"publicKey": {"hint": key_id}, "tlogEntries": []},
         "dsseEnvelope": {
-            "payload": base64.b64encode(zlib.decompress(bytes(row.statement))).decode(),
+            "payload": base64.b64encode(zlib.decompress(statement)).decode(),
             "payloadType": PAYLOAD_TYPE,
-            "signatures": [{"sig": base64.b64encode(bytes(row.signature)).decode(), "keyid": ""}],
+            "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": ""}],
         },
     }
 
 
 def is_good(row: VersionSignature) -> bool:
     """Whether the stored signature is one of the stored statement, by the public key."""
-    return fits(row.key.public_pem, bytes(row.signature), pae(zlib.decompress(bytes(row.statement))))
+    return is_signed(row.key.public_pem, zlib.decompress(bytes(row.statement)), bytes(row.signature))
+
+
+def is_signed(public_pem: str, statement: bytes, signature: bytes) -> bool:
+    """Whether the signature is one of the statement, by an Ed25519 or NIST key. False, too, for what is no key."""
+    try:
+        public = serialization.load_pem_public_key(public_pem.encode())
+        if isinstance(public, ed25519.Ed25519PublicKey):
+            public.verify(signature, pae(statement))
+        elif isinstance(public, ec.EllipticCurvePublicKey):
+            public.verify(signature, pae(statement), ec.ECDSA(hashes.SHA256()))
+        else:
+            return False
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def pae(payload: bytes) -> bytes:
@@ -249,21 +283,6 @@ def signature_of(version: Version, algorithm: str, key_id: str = "") -> VersionS
             f"unless it has more than {FILES_LIMIT} files."
         )
     return row
-
-
-def fits(pem: str, signature: bytes, message: bytes) -> bool:
-    """Whether this is the public key's signature of the message."""
-    public = serialization.load_pem_public_key(pem.encode())
-    try:
-        if isinstance(public, ed25519.Ed25519PublicKey):
-            public.verify(signature, message)
-        elif isinstance(public, ec.EllipticCurvePublicKey):
-            public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _active_key(namespace_id: int, algorithm: KeyAlgorithm) -> SigningKey:

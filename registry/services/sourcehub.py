@@ -23,8 +23,7 @@ from registry.models import Blob, Commit, Repo
 from registry.paths import check_path
 from registry.services import quotas, storage
 from registry.services.gitobjects import BLOB, COMMIT, TREE, packed_object, spool_folder
-from registry.services.gitpacks import MAX_FILE_BYTES, MAX_OBJECTS, Spool, too_large_file
-from registry.services.gitpush import MAX_COMMITS
+from registry.services.gitpacks import MAX_FILE_BYTES, MAX_OBJECTS, OF_PUSHES, Spool, too_large_file
 from registry.services.sourcefetch import (
     AGENT,
     ANSWER_S,
@@ -138,8 +137,8 @@ class HubSource:
                 break
             rows.append(row)
             self._tell(f"Reading the history: {len(told) + len(rows)} commits")
-            if len(told) + len(rows) > MAX_COMMITS:
-                raise TooLarge(f"The source has more than {MAX_COMMITS} commits, more than one import takes.")
+            if len(told) + len(rows) > OF_PUSHES.commits:
+                raise TooLarge(f"The source has more than {OF_PUSHES.commits} commits, more than one import takes.")
         if not rows and not before:
             raise self._strange()
         for row in reversed(rows):

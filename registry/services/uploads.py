@@ -88,7 +88,7 @@ def receive(uuid: UUID, chunks: Iterable[bytes]) -> Blob:
     """The bytes of an announced upload, in one piece. The caller has checked the signed address that names the upload.
     Raises Invalid when size or digest are not as announced; nothing is kept then. Safe to repeat."""
     upload = _open_upload(uuid)
-    blob = storage.store_blob(_capped(chunks, upload.size_bytes), size_bytes=upload.size_bytes, sha256=upload.sha256)
+    blob = storage.store_blob(capped(chunks, upload.size_bytes), size_bytes=upload.size_bytes, sha256=upload.sha256)
     _finish(upload, blob)
     return blob
 
@@ -102,7 +102,7 @@ def receive_part(uuid: UUID, number: int, chunks: Iterable[bytes]) -> str:
     expected = min(upload.part_bytes, upload.size_bytes - (number - 1) * upload.part_bytes)
     part = UploadPart(upload=upload, number=number)
     with storage.storage_errors():
-        stored = storage.store().put(part.key, _capped(chunks, expected), size=expected)
+        stored = storage.store().put(part.key, capped(chunks, expected), size=expected)
     UploadPart.objects.update_or_create(
         upload=upload, number=number, defaults={"size_bytes": stored.size_bytes, "sha256": stored.sha256_hex}
     )
@@ -204,7 +204,7 @@ def _finish(upload: Upload, blob: Blob) -> None:
             Upload.objects.filter(pk=locked.pk).update(state=UploadState.RECEIVED)
 
 
-def _capped(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+def capped(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
     """`chunks`, refusing the first byte above `limit` rather than storing an endless stream."""
     seen = 0
     for chunk in chunks:

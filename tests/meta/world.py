@@ -15,7 +15,17 @@ from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
 from market.services import orders
 from registry.models import RepoSource
-from registry.services import collections, discussions, pulls, scans, signing, sources, webhooks
+from registry.services import (
+    collections,
+    discussions,
+    exports,
+    imports,
+    pulls,
+    scans,
+    signing,
+    sources,
+    webhooks,
+)
 from registry.services.sources import Wanted
 from registry.services.versions import publish_version
 from registry.states import SourceState
@@ -135,6 +145,9 @@ def build() -> World:
     }
 
     teams.create_team(owner, acme, "crew")
+    export = exports.ask_for_export(owner, repo=versions["algorithm"].repo)
+    exports.make_export(export.pk)
+    names |= {"export": str(export.uuid), "import": str(imports.begin_import(owner, "acme", 5).uuid)}
     names["invitation"] = str(invitations.invite(owner, acme, "new@example.org", Role.MEMBER).uuid)
     tokens = {role: make_token(user, "*") for role, user in users.items()}
     tokens["narrowed"] = make_token(users["owner"], NARROW_SCOPE)

@@ -241,11 +241,12 @@ class OrganizationSettingsPage:
     title: str
     head: OrganizationHead
     form: forms.Form
+    exports_href: str
 
     @classmethod
     def of(cls, organization: "Organization", actor: Actor, form: forms.Form) -> "OrganizationSettingsPage":
         head = OrganizationHead.of(organization, actor, "settings")
-        return cls(f"Settings of {head.display_name}", head, form)
+        return cls(f"Settings of {head.display_name}", head, form, with_query("/exports", owner=head.name))
 
 
 @dataclass(frozen=True)

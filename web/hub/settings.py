@@ -10,6 +10,7 @@ from accounts.actors import Actor
 from registry.services.repos import storage_of
 from web.hub.heads import RepoHead
 from web.links import repo_url
+from web.moving.pages import Exports
 from web.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class SettingsPage:
     rename_href: str
     delete_href: str
     stored_bytes: int
+    exports: Exports
 
     @classmethod
     def of(
@@ -54,6 +56,7 @@ class SettingsPage:
             repo_url(repo, "renaming"),
             repo_url(repo, "deletion"),
             storage_of(repo),
+            Exports.of(actor, repo_url(repo, "exports"), repo=repo),
         )
 
 

@@ -80,6 +80,7 @@ def _of_repository(prefix: str, kind: str) -> list[URLPattern]:
         path(f"{base}/shares", views.shares, values, name=f"{kind}-shares"),
         path(f"{base}/shares/removal", views.share_removal, values, name=f"{kind}-share-removal"),
         path(f"{base}/renaming", views.rename, values, name=f"{kind}-renaming"),
+        path(f"{base}/exports", views.ask_for_export, values, name=f"{kind}-exports"),
         path(f"{base}/deletion", views.delete, values, name=f"{kind}-deletion"),
         path(f"{base}/upload/<path:branch>", views.upload, values, name=f"{kind}-upload"),
         path(f"{base}/import", preparation_views.ask, values, name=f"{kind}-import"),

@@ -29,7 +29,7 @@ from web.signing import ALGORITHM_TITLES, signing_commands
 from web.templatetags.ui import number, size
 
 if TYPE_CHECKING:
-    from registry.models import Measurement, Repo, Version
+    from registry.models import ImportedRepo, Measurement, Repo, Version
 
 VERSION_LIMIT = 200
 MOVES_LIMIT = 20
@@ -55,7 +55,7 @@ class VersionRow:
     is_signed: bool
 
     @classmethod
-    def of(cls, repo: "Repo", version: "Version", latest: str) -> "VersionRow":
+    def of(cls, repo: "Repo", version: "Version", latest: str, author: str) -> "VersionRow":
         """`latest`: the name of the newest version."""
         return cls(
             name=version.name,
@@ -69,7 +69,7 @@ class VersionRow:
             file_count=version.commit.tree.file_count,
             verdict=verdict_of(version),
             created_at=version.created_at,
-            author=version.created_by.username if version.created_by else "",
+            author=author,
             aliases=[alias.name for alias in version.aliases.all()],
             standing=standing_of(version),
             is_latest=version.name == latest,
@@ -102,20 +102,22 @@ class VersionsPage:
         head = RepoHead.of(repo, actor, "versions")
         versions = list(queries.versions_of(repo)[:VERSION_LIMIT])
         latest = queries.latest_name(repo)
+        moves = queries.alias_moves_of(repo, limit=MOVES_LIMIT)
+        authors, movers = queries.authors_of(repo, "version", versions), queries.authors_of(repo, "move", moves)
         return cls(
             title=f"Versions of {head.full_name}",
             head=head,
-            versions=[VersionRow.of(repo, version, latest) for version in versions],
+            versions=[VersionRow.of(repo, version, latest, authors[version.pk]) for version in versions],
             moves=[
                 AliasMoveRow(
                     name=move.name,
                     target=move.version.name if move.version else "",
                     target_href=version_url(repo, move.version.name) if move.version else "",
                     before=move.before.name if move.before else "",
-                    author=move.created_by.username if move.created_by else "",
+                    author=movers[move.pk],
                     created_at=move.created_at,
                 )
-                for move in queries.alias_moves_of(repo, limit=MOVES_LIMIT)
+                for move in moves
             ],
             compare_href=repo_url(repo, "compare") if len(versions) > 1 else "",
             trend=Trend.of(repo, versions, metric),
@@ -265,6 +267,10 @@ class VersionPage:
     findings: list[Finding]
     scanned_at: datetime | None
     signed: list[Signed]
+    origin: "ImportedRepo | None"
+    brought: list[str]
+    """Who has signed it at the site it came from."""
+    brought_href: str
     downloads: list[Fact]
     validity: str | None
     data_href: str
@@ -281,7 +287,9 @@ class VersionPage:
         signature = version.signature if isinstance(version.signature, Mapping) else {}
         scans = list(version.scans.all())
         example = signature.get("example")
-        row = VersionRow.of(repo, version, queries.latest_name(repo))
+        author = queries.authors_of(repo, "version", [version])[version.pk]
+        row = VersionRow.of(repo, version, queries.latest_name(repo), author)
+        brought = queries.brought_signatures(version)
         entries = queries.measurements_of(version, with_withdrawn=True)
         measurements = [each for each in entries if not hasattr(each, "withdrawal")]
         corrections = {
@@ -320,6 +328,9 @@ class VersionPage:
             ],
             scanned_at=scans[0].created_at if scans else None,
             signed=_signed(repo, version),
+            origin=queries.origin_of(repo),
+            brought=sorted({each.signer for each in brought}),
+            brought_href=_api_address(repo, version, "brought-signatures"),
             downloads=_downloads(repo, version),
             # None where there is no data to hold against rules
             validity=validity_of(known_profile(version.commit)) if repo.kind == "dataset" else None,

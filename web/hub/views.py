@@ -13,7 +13,7 @@ from registry import queries
 from registry.comparison.naming import ref_of
 from registry.errors import EntryNotFound
 from registry.policies import can, require_repo
-from registry.services import quarantine, repos, sharing, storage
+from registry.services import exports, quarantine, repos, sharing, storage
 from web.exports import csv_response
 from web.forms import submit
 from web.hub.addresses import place_of
@@ -180,6 +180,14 @@ def share_removal(request: Request, kind: str, namespace: str, name: str) -> Htt
     # one may give up the share that one came in with
     is_admin = can(request.actor, repo, Action.REPO_ADMIN)
     return HttpResponseRedirect(repo_url(repo, "settings") + "#sharing" if is_admin else f"/{repo.kind}s")
+
+
+@require_POST
+def ask_for_export(request: Request, kind: str, namespace: str, name: str) -> HttpResponse:
+    repo = require_repo(request.actor, kind, namespace, name, Action.REPO_ADMIN)
+    exports.ask_for_export(request.actor, repo=repo)
+    messages.success(request, "The archive is being made; you will be told.")
+    return HttpResponseRedirect(repo_url(repo, "settings") + "#exports")
 
 
 @require_POST

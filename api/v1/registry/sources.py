@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PROTOCOLS = [each.value for each in SourceProtocol]
 
 
-class ImportNew(serializers.Serializer):
+class SourceNew(serializers.Serializer):
     """`protocol` git: `url` is what `git clone` takes. `hub`: `url` is the hub's own address, and `remote_name` the repository there.
     `every_h` makes it a mirror."""
 
@@ -90,12 +90,12 @@ class SourceWire(serializers.Serializer):
     next_at = serializers.DateTimeField(allow_null=True)
 
 
-class Imports(View):
-    @extend_schema(request=ImportNew, responses={201: SourceWire}, parameters=[KEY_PARAMETER], tags=["registry"])
+class Sources(View):
+    @extend_schema(request=SourceNew, responses={201: SourceWire}, parameters=[KEY_PARAMETER], tags=["registry"])
     def post(self, request: Request) -> Response:
         """Make a repository of what is elsewhere, with its history; it arrives by and by."""
         self.actor.require_authenticated()
-        given = self.given(ImportNew)
+        given = self.given(SourceNew)
         place = {name: given.pop(name) for name in ("kind", "namespace", "name", "visibility", "description")}
 
         def make() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.registry import builds, comparing, datasets, preparations, sources, storage, version_views, views
+from api.v1.registry import builds, comparing, datasets, moving, preparations, sources, storage, version_views, views
 
 REPO = "repos/<str:kind>/<str:namespace>/<str:name>"
 VERSION = f"{REPO}/versions/<str:version>"
@@ -11,7 +11,7 @@ urlpatterns = [
     path("namespaces/<str:name>/storage", storage.Storage.as_view()),
     path("namespaces/<str:name>/quota", storage.Quota.as_view()),
     path("deleted-repos/<uuid:uuid>/restoration", storage.Restoration.as_view()),
-    path("imports", sources.Imports.as_view()),
+    path("sources", sources.Sources.as_view()),
     path("repos", views.Repos.as_view()),
     path(REPO, views.RepoOne.as_view()),
     path(f"{REPO}/name", views.RepoName.as_view()),
@@ -33,6 +33,13 @@ urlpatterns = [
     path(f"{REPO}/tags/<path:ref>", views.Tag.as_view()),
     path(f"{REPO}/uploads", views.Uploads.as_view()),
     path(f"{REPO}/uploads/<uuid:uuid>/content", views.UploadContent.as_view()),
+    path(f"{REPO}/exports", moving.RepoExports.as_view()),
+    path("namespaces/<str:name>/exports", moving.NamespaceExports.as_view()),
+    path("exports/<uuid:uuid>", moving.ExportOne.as_view()),
+    path("exports/<uuid:uuid>/content", moving.ExportContent.as_view()),
+    path("imports", moving.Imports.as_view()),
+    path("imports/<uuid:uuid>", moving.ImportOne.as_view()),
+    path("imports/<uuid:uuid>/content", moving.ImportContent.as_view()),
     path(f"{REPO}/profile", datasets.Profile.as_view()),
     path(f"{REPO}/derivations", datasets.Derivations.as_view()),
     path(f"{REPO}/derivations/<uuid:uuid>", datasets.Derivation.as_view()),
@@ -52,6 +59,7 @@ urlpatterns = [
     path(f"{VERSION}/environment", version_views.Environment.as_view()),
     path(f"{VERSION}/signatures", version_views.Signatures.as_view()),
     path(f"{VERSION}/signature", version_views.Signature.as_view()),
+    path(f"{VERSION}/brought-signatures", moving.BroughtSignatures.as_view()),
     path(f"{VERSION}/bom", version_views.Bom.as_view()),
     path(f"{VERSION}/builds", builds.Builds.as_view()),
     path(f"{VERSION}/builds/<uuid:build>", builds.Build.as_view()),

@@ -87,8 +87,10 @@ class Measurements(VersionView):
     @extend_schema(responses=wire.MeasurementWire(many=True), tags=["registry"])
     def get(self, request: Request, **names: str) -> Response:
         """What was measured beside the metrics of the release: at most 200, oldest first, withdrawn ones too."""
-        rows = queries.measurements_of(self.version(Action.REPO_DISCOVER), with_withdrawn=True)
-        return Response([wire.measurement(row) for row in rows])
+        version = self.version(Action.REPO_DISCOVER)
+        rows = queries.measurements_of(version, with_withdrawn=True)
+        authors = queries.authors_of(version.repo, "measurement", rows)
+        return Response([wire.measurement(row, authors[row.pk]) for row in rows])
 
     @extend_schema(
         request=wire.MeasurementNew,
@@ -197,10 +199,12 @@ class Aliases(RepoView):
     def get(self, request: Request, **names: str) -> Response:
         """The aliases, and where they pointed: the last hundred moves, newest first."""
         repo = self.repo(Action.REPO_DISCOVER)
+        moves = queries.alias_moves_of(repo)
+        authors = queries.authors_of(repo, "move", moves)
         return Response(
             {
                 "aliases": [wire.alias(row) for row in queries.aliases_of(repo)],
-                "moves": [wire.alias_move(row) for row in queries.alias_moves_of(repo)],
+                "moves": [wire.alias_move(row, authors[row.pk]) for row in moves],
             }
         )
 

@@ -270,15 +270,15 @@ def version(row: "Version") -> dict[str, Any]:
     }
 
 
-def measurement(row: "Measurement") -> dict[str, Any]:
-    """Wants the withdrawal fetched ahead, as `queries.measurements_of` gives it."""
+def measurement(row: "Measurement", author: str = "") -> dict[str, Any]:
+    """Wants the withdrawal fetched ahead, as `queries.measurements_of` gives it. `author` stands where an import brought it along."""
     taken_back = getattr(row, "withdrawal", None)
     return {
         "uuid": row.uuid,
         "kind": row.kind,
         "name": row.name,
         "values": row.values,
-        "author": row.created_by.username if row.created_by else "",
+        "author": row.created_by.username if row.created_by else author,
         "created_at": row.created_at,
         "withdrawal": {
             "reason": taken_back.reason,
@@ -294,12 +294,12 @@ def alias(row: "VersionAlias") -> dict[str, Any]:
     return {"name": row.name, "version": row.version.name, "moved_at": row.moved_at}
 
 
-def alias_move(row: "AliasMove") -> dict[str, Any]:
+def alias_move(row: "AliasMove", author: str = "") -> dict[str, Any]:
     return {
         "name": row.name,
         "version": row.version.name if row.version else None,
         "before": row.before.name if row.before else None,
-        "author": row.created_by.username if row.created_by else "",
+        "author": row.created_by.username if row.created_by else author,
         "created_at": row.created_at,
     }
 

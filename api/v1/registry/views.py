@@ -334,7 +334,7 @@ class Uploads(RepoView):
         return Response(wire.upload(upload, href), status=201)
 
 
-class _RawParser(BaseParser):
+class RawParser(BaseParser):
     """The body as it comes: the view streams it."""
 
     media_type = "*/*"
@@ -344,7 +344,7 @@ class _RawParser(BaseParser):
 
 
 class UploadContent(RepoView):
-    parser_classes = (_RawParser,)
+    parser_classes = (RawParser,)
 
     @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={204: None}, tags=["registry"])
     def put(self, request: Request, uuid: UUID, **names: str) -> Response:

@@ -130,7 +130,7 @@ def test_what_is_no_honest_pack_is_refused_with_a_sentence(raw: bytes) -> None:
 
 
 def test_a_pack_of_bombs_ends_at_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gitpacks, "MAX_INFLATED_BYTES", 20 * MIB)
+    monkeypatch.setattr(gitpacks, "OF_PUSHES", gitpacks.Limits(inflated_bytes=20 * MIB))
     with pytest.raises(TooLarge, match="git lfs"):
         contents(pack_of([entry(BLOB, bytes(9 * MIB))] * 3))
     base = bytes(9 * MIB)
@@ -144,10 +144,10 @@ def test_a_pack_of_bombs_ends_at_the_total(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_too_many_objects_and_too_many_bytes_are_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gitpacks, "MAX_OBJECTS", 2)
+    monkeypatch.setattr(gitpacks, "OF_PUSHES", gitpacks.Limits(objects=2))
     with pytest.raises(TooLarge, match="3 objects; 2 can be taken"):
         contents(pack_of([BASE] * 3))
-    monkeypatch.setattr(gitpacks, "MAX_PACK_BYTES", 50)
+    monkeypatch.setattr(gitpacks, "OF_PUSHES", gitpacks.Limits(pack_bytes=50))
     with closing(spool_of(pack_of([entry(BLOB, os.urandom(100))]), 10)) as spool:
         assert spool.file.tell() <= 50
         with pytest.raises(TooLarge, match="git lfs"):

@@ -1,0 +1,1 @@
+"""The open layout in which repositories leave a site and come to another: docs/moves.md."""
