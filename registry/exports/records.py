@@ -156,7 +156,9 @@ class Snapshot:
                 }
 
     def _measurements(self) -> Iterator[Record]:
-        for row in self._of_versions(Measurement).select_related("created_by").iterator(_AT_ONCE):
+        rows = self._of_versions(Measurement).select_related("created_by", "withdrawal__created_by")
+        for row in rows.iterator(_AT_ONCE):
+            taken_back = getattr(row, "withdrawal", None)
             yield {
                 "uuid": str(row.uuid),
                 "version": self._name(row.version_id),
@@ -165,6 +167,13 @@ class Snapshot:
                 "values": row.values,
                 "created_by": self.person("measurement", row.pk, row.created_by),
                 "created_at": time(row.created_at),
+                "withdrawal": {
+                    "reason": taken_back.reason,
+                    "created_by": self.person("withdrawal", taken_back.pk, taken_back.created_by),
+                    "created_at": time(taken_back.created_at),
+                }
+                if taken_back
+                else None,
             }
 
     def _signatures(self) -> Iterator[Record]:

@@ -106,7 +106,7 @@ class ImportedAuthor(models.Model):
 
     repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="imported_authors")
     kind = models.CharField(max_length=12)
-    """The table, in a word: version, mark, move, measurement, discussion, event, derivation."""
+    """The table, in a word: version, mark, move, measurement, withdrawal, discussion, event, derivation."""
     row = models.BigIntegerField()
     """Primary key there."""
     name = models.CharField(max_length=150)

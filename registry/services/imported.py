@@ -37,6 +37,7 @@ from registry.models import (
     ImportedAuthor,
     ImportedSignature,
     Measurement,
+    MeasurementWithdrawal,
     Repo,
     Tag,
     Version,
@@ -238,6 +239,14 @@ class Coming:
                 created_at=instant(record["created_at"]),
             )
             self._note("measurement", measurement.pk, record["created_by"])
+            if (taken_back := record["withdrawal"]) is not None:
+                withdrawal = MeasurementWithdrawal.objects.create(
+                    measurement=measurement,
+                    reason=taken_back["reason"],
+                    created_by_id=self._person(taken_back["created_by"]),
+                    created_at=instant(taken_back["created_at"]),
+                )
+                self._note("withdrawal", withdrawal.pk, taken_back["created_by"])
 
     def _signatures(self) -> None:
         for record in self.documents("signatures"):

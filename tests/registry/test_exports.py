@@ -94,6 +94,8 @@ def make_history() -> Repo:
     standing.deprecate(olga, version_named(repo, "1.0"), message="Old", successor="1.1")
     standing.yank(olga, version_named(repo, "1.2-rc.1"), reason="Wrong rows")
     measurements.add_measurement(olga, newest, kind="metric", name="f1", values={"value": 0.8})
+    wrong = measurements.add_measurement(olga, newest, kind="metric", name="recall", values={"value": 0.1})
+    measurements.withdraw_measurement(olga, newest, wrong.uuid, reason="Counted on other rows")
     talk = discussions.open_discussion(ben, repo, "A question", "Why **this**?")
     event = discussions.comment(olga, repo, talk, "Becuase")
     discussions.edit_comment(olga, repo, talk, event.uuid, "Because")
