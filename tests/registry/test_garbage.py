@@ -27,6 +27,7 @@ DIGESTS = {
     "registry.UploadPart.sha256": "of a part, which lies under the key of its upload",
     "registry.Build.sha256": "of a list: the files themselves are named by BuildFile",
     "registry.Build.program_sha256": "of a program, which is no file of a repository",
+    "registry.Export.sha256": "of an archive, which lies under a key of its own, outside the blobs",
     "registry.BlockedDigest.sha256": "of malware, wherever it is: it keeps nothing",
 }
 """Columns of the registry and above that hold a digest as text, and why none of them has to keep bytes."""
@@ -336,7 +337,13 @@ def test_a_backup_beside_a_run_can_be_restored(alice, repo) -> None:
 def test_every_table_that_names_bytes_or_commits_is_known() -> None:
     """Foreign keys are followed as they are found; here, that none is taken for mere talk about its target without being listed."""
     blobs = {rel.related_model._meta.label for rel in reach.keepers_of_blobs()}
-    assert blobs == {"registry.RepoBlob", "compute.Artifact", "compute.Attempt"}
+    assert blobs == {
+        "registry.RepoBlob",
+        "registry.Preparation",
+        "registry.PreparedFile",
+        "compute.Artifact",
+        "compute.Attempt",
+    }
     commits = {f"{rel.related_model._meta.label}.{rel.field.name}" for rel in reach.keepers_of_commits()}
     assert {
         "registry.Branch.head",

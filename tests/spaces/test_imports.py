@@ -107,7 +107,7 @@ def test_a_private_git_source_comes_whole(git: Git, hub: Hub, private_repo: str,
         "username": "hf-alice",
         "token": "hf_wrong-one",
     }
-    answer = script.call("POST", "imports", asked)
+    answer = script.call("POST", "sources", asked)
     assert (answer.status_code, answer.json()["state"], answer.json()["has_login"]) == (201, "waiting", True)
     assert "wrong-one" not in answer.text
     mine = require_repo(actor_of(carla_user), "dataset", "dora", "copy", sources.Action.REPO_WRITE)
@@ -357,7 +357,7 @@ def test_a_site_imports_from_itself(git: Git, hub: Hub, repo: str, front: Front,
     alice = Person(live_site, hub.user)
     name = f"copy-{secrets.token_hex(4)}"
     place = {"kind": "model", "namespace": hub.user, "name": name}
-    alice.post("imports", {**place, "protocol": "hub", "url": front.url, "remote_name": repo})
+    alice.post("sources", {**place, "protocol": "hub", "url": front.url, "remote_name": repo})
 
     def ended() -> dict | None:
         found = alice.get(f"repos/model/{hub.user}/{name}/source")

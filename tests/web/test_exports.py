@@ -95,6 +95,9 @@ def test_figures_of_versions_jobs_and_endpoints(world, browser):
             "high": "0.99",
             "samples": "540",
             "on": "shop/wine@1.0, test",
+            "source": "",
+            "added by": "",
+            "added at": "",
         }
     ]
     assert read(browser.get(f"/jobs/{world.job.uuid}/metrics.csv")) == []
