@@ -86,8 +86,11 @@ def settled(site, budget: Budget) -> Budget:
     """The budget once everything served is recorded and nothing is held any more."""
 
     def look() -> Budget | None:
+        # in this order: what is recorded while one looks has left the spool only after it was counted
+        if waiting_calls(site):
+            return None
         present = Budget.objects.get(pk=budget.pk)
-        return present if present.held == 0 and not waiting_calls(site) else None
+        return present if present.held == 0 else None
 
     return eventually(look, limit_s=60, what="the budget is settled")
 
