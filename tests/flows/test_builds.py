@@ -228,7 +228,8 @@ def test_a_build_is_withdrawn_and_brought_back(alice, built, client) -> None:
     assert ("A &lt;b&gt;fault&lt;/b&gt;." in shown, "Bring it back" in shown) == (True, False)
     address = f"{NET}/versions/1.0/builds/{built['uuid']}"
     assert done(alice.call("GET", address), 200)["withdrawal"]["reason"] == "A <b>fault</b>."
-    assert alice.call("GET", f"{address}/files/model.onnx").status_code == 200
+    fetched = alice.call("GET", f"{address}/files/model.onnx")
+    assert (fetched.status_code, len(b"".join(fetched.streaming_content)) > 0) == (200, True)
     asked = {"namespace": "alice", "name": "wine", "version": built["version"], "build": built["uuid"]}
     assert done(alice.call("POST", "endpoints", asked), 409)["code"] == "build_withdrawn"
     for _ in range(2):
