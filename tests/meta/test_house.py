@@ -143,3 +143,13 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
         for match in FOREIGN.finditer(path.read_text(errors="replace"))
     ]
     assert found == []
+
+
+def test_a_page_that_asks_again_by_itself_has_what_asks() -> None:
+    """Only pages that need it load htmx: one with an attribute of it and no script would wait for ever."""
+    pages = {path: path.read_text() for path in (ROOT / "templates").rglob("*.html")}
+    asking = {path.name for path, text in pages.items() if "{% extends" in text and "hx-get" in text}
+    assert len(asking) >= 4
+    assert {
+        path.name for path, text in pages.items() if path.name in asking and "vendor/htmx.min.js" not in text
+    } == set()
