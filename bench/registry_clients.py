@@ -1,14 +1,15 @@
 """The registry as its clients meet it: files through curl, against MLflow's artifact proxy in the same run; HEAD of a file; a commit of
 many files; a snapshot of many small ones.
 
-    python bench/registry_clients.py [--mib 256] [--files 10000] [--mlflow /path/to/python]
+    python bench/registry_clients.py [--mib 256] [--files 10000] [--mlflow /path/to/python] [--nginx /path/to/nginx]
 
-Starts a site of its own. `--mlflow` names an interpreter that has MLflow; without it that comparison is left out. Prints one JSON object:
-medians of three rounds, ratios above 1 where we are faster.
+Starts a site of its own. `--mlflow` names an interpreter that has MLflow, `--nginx` an nginx that serves the same file from a folder; without
+them those comparisons are left out. Prints one JSON object: medians of three rounds, ratios above 1 where we are faster.
 """
 
 import argparse
 import contextlib
+import getpass
 import http.client
 import json
 import os
@@ -28,6 +29,21 @@ from huggingface_hub.utils import disable_progress_bars
 from transfer import ENVIRONMENT, copy_and_sync, hash_file, seconds, site
 
 MLFLOW_PORT = 18985
+NGINX_PORT = 18986
+NGINX = """
+user {user};
+worker_processes 2;
+daemon off;
+error_log stderr;
+pid {folder}/nginx.pid;
+events {{}}
+http {{
+  access_log off; sendfile on; tcp_nopush on;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port}; root {root}; }}
+}}
+"""
 ROUNDS = 3
 
 
@@ -40,20 +56,42 @@ def mlflow(python: str, folder: Path) -> Iterator[str]:
         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with ended(process):
+        wait_for(MLFLOW_PORT, "/health")
+        yield f"http://127.0.0.1:{MLFLOW_PORT}/api/2.0/mlflow-artifacts/artifacts"
+
+
+@contextlib.contextmanager
+def nginx(program: str, folder: Path, root: Path) -> Iterator[str]:
+    """Plain nginx over a folder."""
+    folder.mkdir()
+    (folder / "index.html").write_text("here")
+    settings = folder / "nginx.conf"
+    settings.write_text(NGINX.format(user=getpass.getuser(), folder=folder, root=root, port=NGINX_PORT))
+    with ended(subprocess.Popen([program, "-p", str(folder), "-c", str(settings)], stderr=subprocess.DEVNULL)):
+        wait_for(NGINX_PORT, f"/{folder.name}/index.html")
+        yield f"http://127.0.0.1:{NGINX_PORT}/data.bin"
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """The process, for as long as it is needed."""
     try:
-        for _ in range(600):
-            with contextlib.suppress(OSError):
-                connection = http.client.HTTPConnection("127.0.0.1", MLFLOW_PORT, timeout=2)
-                connection.request("GET", "/health")
-                if connection.getresponse().status == 200:
-                    break
-            time.sleep(0.2)
-        else:
-            raise SystemExit("MLflow did not start")
-        yield f"http://127.0.0.1:{MLFLOW_PORT}/api/2.0/mlflow-artifacts/artifacts/data.bin"
+        yield
     finally:
         process.terminate()
         process.wait(30)
+
+
+def wait_for(port: int, path: str) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", path)
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.2)
+    raise SystemExit(f"nothing answers on port {port}")
 
 
 def curl(*arguments: str) -> None:
@@ -85,7 +123,9 @@ def noise(path: Path, mib: int) -> None:
             file.write(os.urandom(1024**2))
 
 
-def transfer(api: HfApi, work: Path, url: str, token: str, mib: int, other: str | None) -> dict[str, float]:
+def transfer(
+    api: HfApi, work: Path, url: str, token: str, mib: int, other: str | None, static: str | None
+) -> dict[str, float]:
     """MB/s of whole files, up and down."""
     source = work / "data.bin"
     repo = api.create_repo("transfer").repo_id
@@ -94,6 +134,7 @@ def transfer(api: HfApi, work: Path, url: str, token: str, mib: int, other: str 
         "upload": [],
         "put": [],
         "download": [],
+        "nginx": [],
         "mlflow_upload": [],
         "mlflow_download": [],
     }
@@ -101,19 +142,25 @@ def transfer(api: HfApi, work: Path, url: str, token: str, mib: int, other: str 
         noise(source, mib)
         spent["put"].append(put(url, repo, token, source))
         noise(source, mib)
+        # a new file each time, for everybody: to write where a file was before is twice as fast on some virtual machines
         name = f"data-{number}.bin"
-        spent["cp"].append(seconds(lambda: copy_and_sync(source, work / "copy.bin")))
+        spent["cp"].append(seconds(lambda name=name: copy_and_sync(source, work / f"copy-{name}")))
         spent["upload"].append(
             seconds(lambda name=name: api.upload_file(path_or_fileobj=source, path_in_repo=name, repo_id=repo))
         )
         address = f"{url}/{repo}/resolve/main/{name}"
         spent["download"].append(seconds(lambda address=address: curl("-H", f"Authorization: Bearer {token}", address)))
+        if static:
+            spent["nginx"].append(seconds(lambda: curl(static)))
         if other:
-            spent["mlflow_upload"].append(seconds(lambda: curl("-T", str(source), other)))
-            spent["mlflow_download"].append(seconds(lambda: curl(other)))
+            theirs = f"{other}/{name}"
+            spent["mlflow_upload"].append(seconds(lambda theirs=theirs: curl("-T", str(source), theirs)))
+            spent["mlflow_download"].append(seconds(lambda theirs=theirs: curl(theirs)))
     middle = {deed: statistics.median(times) for deed, times in spent.items() if times}
     figures = {f"{deed}_mb_per_s": round(mib * 1.048576 / duration, 1) for deed, duration in middle.items()}
     figures["download_over_cp"] = round(middle["cp"] / middle["download"], 2)
+    if static:
+        figures["download_over_nginx"] = round(middle["nginx"] / middle["download"], 2)
     for deed, theirs in (("upload", "upload"), ("put", "upload"), ("download", "download")) if other else ():
         figures[f"{deed}_over_mlflow"] = round(middle[f"mlflow_{theirs}"] / middle[deed], 2)
     return figures
@@ -181,14 +228,16 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=256, help="size of the file")
     parser.add_argument("--files", type=int, default=10_000, help="files of the large commit")
     parser.add_argument("--mlflow", help="an interpreter that has MLflow")
+    parser.add_argument("--nginx", help="an nginx")
     options = parser.parse_args()
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         work = Path(name)
         url, token = stack.enter_context(site(work / "site"))
         other = stack.enter_context(mlflow(options.mlflow, work / "mlflow")) if options.mlflow else None
+        static = stack.enter_context(nginx(options.nginx, work / "nginx", work)) if options.nginx else None
         api = HfApi(endpoint=url, token=token)
-        figures = transfer(api, work, url, token, options.mib, other)
+        figures = transfer(api, work, url, token, options.mib, other, static)
         figures |= heads(url, token, "/bench/transfer/resolve/main/data-0.bin")
         figures |= snapshot(api, work)
         figures |= commits(api, options.files)

@@ -29,6 +29,7 @@ _DRAFTS = ".drafts"
 _UPLOADS = ".uploads"
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 _LAST_PART = 10_000
+_AHEAD_BYTES = 32 * 1024**2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -230,7 +231,7 @@ def _clear_errors(key: str = "") -> Iterator[None]:
 
 def _write(draft: Path, chunks: Iterable[bytes], size: int | None) -> StoredObject:
     digest = hashlib.sha256()
-    count = 0
+    count = started = 0
     # hashing and the rest (receiving, writing) take turns otherwise; both leave the interpreter to others
     with ThreadPoolExecutor(1, "digest") as hasher, draft.open("xb", buffering=0) as out:
         hashed: Future[None] | None = None
@@ -245,6 +246,10 @@ def _write(draft: Path, chunks: Iterable[bytes], size: int | None) -> StoredObje
             count += len(chunk)
             if size is not None and count > size:
                 break
+            if count - started >= _AHEAD_BYTES and hasattr(os, "posix_fadvise"):
+                # what is written cannot be dropped yet: Linux begins to put it on the disk, and the end has less to wait for
+                os.posix_fadvise(out.fileno(), started, count - started, os.POSIX_FADV_DONTNEED)
+                started = count
         if size is not None and count != size:
             raise Rejected(f"{'more' if count > size else 'fewer'} bytes came than the stated {size}")
         os.fsync(out.fileno())

@@ -156,6 +156,14 @@ def held(repo: Repo, digests: Iterable[str]) -> dict[str, Blob]:
     return {blob.sha256: blob for blob in Blob.objects.filter(sha256__in=set(digests), repo_rows__repo=repo)}
 
 
+def require_held(repo: Repo, sha256: str) -> Blob:
+    """A file that the repository has been given. For callers that checked the right to read it. Raises NotFound."""
+    blob = held(repo, [sha256]).get(sha256)
+    if blob is None:
+        raise NotFound("This repository has been given no such file: upload it first.")
+    return blob
+
+
 def check_digest(sha256: str) -> None:
     """Raises Invalid unless `sha256` is 64 lower-case hex digits."""
     if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):

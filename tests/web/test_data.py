@@ -96,7 +96,10 @@ def test_pictures_sound_and_text_are_shown(person, repo, browser: Client):
 
 def test_broken_rules_are_shown_beside_the_version(person, repo, browser: Client):
     commit(
-        person.actor, repo, add("a.csv", "id\n1\n1\n"), add("data-rules.yaml", "rules: [{column: id, unique: true}]")
+        person.actor,
+        repo,
+        add("a.csv", "id\n1\n1\n"),
+        add("data-rules.yaml", "rules: [{column: id, unique: true}]"),
     )
     publish_version(person.actor, repo, "main", name="1.0")
     assert "not looked into yet" in text(browser, "/datasets/ada/people/versions/1.0")
@@ -106,6 +109,17 @@ def test_broken_rules_are_shown_beside_the_version(person, repo, browser: Client
     assert "2 of 2" in shown
     assert "breaks its rules" in shown
     assert "breaks its rules" in text(browser, "/datasets/ada/people/versions/1.0")
+    assert "Filter and split" not in shown
+    browser.force_login(person.user)
+    assert "Filter and split" in text(browser, f"{HERE}/1.0")
+
+
+def test_only_a_rule_that_blocks_says_so(person, repo, browser: Client):
+    rules = "rules: [{column: id, unique: true}, {column: id, min: 0, block: true}]"
+    commit(person.actor, repo, add("a.csv", "id\n1\n1\n"), add("data-rules.yaml", rules))
+    browser.get(HERE)
+    run_due()
+    assert text(browser, HERE).count("A version that breaks it is not published.") == 1
 
 
 def test_empty_dataset_teaches_the_first_step(repo, browser: Client):

@@ -110,6 +110,7 @@ class Check:
     figures: str
     problem: str
     examples: list[str]
+    blocks: bool
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class DataPage:
             ][:10],
             annotations=_annotations(content, split),
             warnings=_warnings(content),
-            derive_href=repo_url(repo, "derivations") if versions else "",
+            derive_href=repo_url(repo, "derivations") if versions and head.can_write else "",
             compare_href=repo_url(repo, "data-compare") if len(versions) > 1 else "",
             api_href=with_query(
                 f"/api/v1/repos/{repo.kind}/{repo.namespace.name}/{repo.name}/profile", revision=place.revision
@@ -445,7 +446,9 @@ def _check(found: Mapping[str, Any]) -> Check:
         if found["failed"] and found["checked"]
         else f"{found['checked']:,} checked"
     )
-    return Check(found["demand"], found["where"], found["passed"], figures, found["problem"], found["examples"])
+    return Check(
+        found["demand"], found["where"], found["passed"], figures, found["problem"], found["examples"], found["blocks"]
+    )
 
 
 def _warnings(content: Mapping[str, Any]) -> list[Warned]:

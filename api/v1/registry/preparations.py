@@ -12,7 +12,7 @@ from accounts.permissions import Action
 from api.v1.base import KEY_PARAMETER, PAGE_PARAMETERS, page_of
 from api.v1.registry.views import RepoView
 from common.pagination import keyset_page
-from registry.services import preparations
+from registry.services import preparations, uploads
 from registry.states import PreparationState
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 class PreparationNew(serializers.Serializer):
     """`source`: url, s3, mlflow, hub, or archive (one in this repository); `options`: what it must be told, secrets included, as
-    docs/datasets.md lists it. `unpack`: the file at the address is an archive. `folder`: where the files go."""
+    docs/datasets.md lists it. `unpack`: the file at the address is an archive. `folder`: where the files go. `archive`: for the source of
+    that name, in place of a path, the SHA-256 of a file that was sent by `uploads` and is in no commit."""
 
     source = serializers.CharField(max_length=24)  # type: ignore[assignment]  # hides the name of the inner field only
     options = serializers.DictField(child=serializers.CharField(max_length=4000, allow_blank=True), default=dict)
@@ -29,6 +30,7 @@ class PreparationNew(serializers.Serializer):
     folder = serializers.CharField(max_length=1000, default="", allow_blank=True)
     summary = serializers.CharField(max_length=300, default="", allow_blank=True)
     unpack = serializers.BooleanField(default=False)
+    archive = serializers.RegexField(r"\A[0-9a-f]{64}\Z", required=False)
 
 
 class PreparationAgain(serializers.Serializer):
@@ -75,6 +77,8 @@ class Preparations(RepoView):
         """Ask for files from an address, a bucket, a run of MLflow, another hub or an archive, in one commit on a branch."""
         repo, given = self.repo(Action.REPO_WRITE), self.given(PreparationNew)
         source, options = given.pop("source"), given.pop("options")
+        if digest := given.pop("archive", None):
+            given["archive"] = uploads.require_held(repo, digest)
         return self.creating(
             lambda: preparation(preparations.ask_for_preparation(self.actor, repo, source, options, **given))
         )

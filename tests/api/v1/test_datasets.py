@@ -1,11 +1,14 @@
 """Profiles and comparisons of datasets for programs: 202 until the sandbox has looked, then the whole."""
 
+import hashlib
+
 import pytest
 
 from registry.services.versions import publish_version
 from tests.factories.accounts import make_token
 from tests.factories.market import make_person
 from tests.factories.registry import add, commit, make_repo
+from tests.support.archives import zipped
 from work.loops import run_due
 
 BASE = "/api/v1/repos/dataset/ada/people"
@@ -68,3 +71,22 @@ def test_derivation_is_asked_for_and_followed(repo, client):
     )
     assert wrong.status_code == 400
     assert "`eval` is not known" in wrong.json()["fields"]["recipe"]
+
+
+def test_an_archive_that_was_uploaded_is_unpacked(repo, client):
+    as_ada = {"HTTP_AUTHORIZATION": f"Bearer {make_token(repo.namespace.user)}"}
+    packed = zipped([("in/b.csv", b"id\n1\n")])
+    digest = hashlib.sha256(packed).hexdigest()
+    body = {"source": "archive", "archive": digest, "folder": "new"}
+    asked = {"path": f"{BASE}/preparations", "data": body, "content_type": "application/json", **as_ada}
+    missing = client.post(**asked)
+    assert (missing.status_code, missing.json()["detail"][:28]) == (404, "This repository has been giv")
+    announced = {"sha256": digest, "size_bytes": len(packed)}
+    upload = client.post(f"{BASE}/uploads", announced, content_type="application/json", **as_ada).json()
+    assert client.put(upload["href"], packed, content_type="application/octet-stream", **as_ada).status_code == 204
+    made = client.post(**asked)
+    assert (made.status_code, made.json()["state"]) == (201, "waiting")
+    run_due()
+    done = client.get(f"{BASE}/preparations/{made.json()['uuid']}", **as_ada).json()
+    assert (done["state"], done["problem"], done["file_count"]) == ("done", "", 1)
+    assert client.get("/datasets/ada/people/resolve/main/new/in/b.csv").getvalue() == b"id\n1\n"
