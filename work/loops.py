@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 import structlog
 from django.db import DatabaseError, close_old_connections, connection
 
+from common.clock import now
 from work import claims
 from work.heartbeats import process_heart
 from work.models import Task
 from work.rings import app, ring_due
 from work.running import owner_name, perform
 from work.schedules import start_due, write_declared
-from work.states import Queue
+from work.states import LIVE, Queue, TaskState
 
 log = structlog.get_logger(__name__)
 
@@ -134,6 +135,20 @@ def run_due(limit: int = 1000, *, raise_surprises: bool = True) -> int:
         perform(rows[0], None, raise_surprises=raise_surprises)
         count += 1
     return count
+
+
+def see_through(name: str, key: str) -> None:
+    """Until the live row of this name and key has ended, or waits for a later time: run it here, or wait for the worker that
+    runs it. For commands whose caller waits for the end, beside workers or without any. A second call finds it ended."""
+    owner = owner_name()
+    while row := Task.objects.filter(name=name, key=key, state__in=LIVE).first():
+        if row.state == TaskState.LEASED:
+            claims.sweep()
+            time.sleep(_SHORTEST_WAIT_S)
+        elif row.run_at > now():
+            return
+        elif claimed := claims.claim_one(row.pk, owner):
+            perform(claimed, process_heart())
 
 
 class _Pool:

@@ -34,10 +34,12 @@ from registry.services.sourcehub import HubSource
 from registry.states import SOURCES, RepoKind, SourceProtocol, SourceState, Visibility
 from work.door import enqueue, require_lease
 from work.errors import LeaseLost
+from work.loops import see_through
 
 LONGEST_H = 24 * 30
 LIMIT_S = 6 * 3600
 """Of one run. Large files that have come by then are there for the next."""
+_SYNC = "registry.sync_source"
 _NAME_LIMIT, _TOKEN_LIMIT = 200, 1000
 _AT_ONCE = 1
 """A run may take hours, and a small site's worker does two things at a time: the other is for everybody else."""
@@ -99,6 +101,13 @@ def source_of(repo: Repo) -> RepoSource:
     if source is None:
         raise NotFound("This repository was not imported.", code="no_source")
     return source
+
+
+def bring_now(repo: Repo) -> RepoSource:
+    """Bring what was asked for in this process, or wait for the worker that is bringing it; how it stands then. Not for requests:
+    it may take hours. Raises NotFound."""
+    see_through(_SYNC, _key(source_of(repo)))
+    return source_of(repo)
 
 
 def run_now(actor: Actor, repo: Repo, *, username: str | None = None, token: str | None = None) -> RepoSource:
@@ -273,7 +282,11 @@ def _locked(repo: Repo) -> RepoSource:
 
 
 def _ring(source: RepoSource, *, delay_s: float = 0) -> None:
-    enqueue("registry.sync_source", source.pk, key=f"source:{source.pk}", delay_s=delay_s)
+    enqueue(_SYNC, source.pk, key=_key(source), delay_s=delay_s)
+
+
+def _key(source: RepoSource) -> str:
+    return f"source:{source.pk}"
 
 
 def _record(actor: Actor, tag: str, source: RepoSource, **more: Any) -> None:

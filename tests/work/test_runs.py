@@ -15,7 +15,7 @@ from work import claims
 from work.door import KINDS, TaskKind, current_task, enqueue, require_lease
 from work.errors import LeaseLost
 from work.heartbeats import Heart
-from work.loops import QUEUES, run_due, run_worker
+from work.loops import QUEUES, run_due, run_worker, see_through
 from work.models import Task
 from work.running import Outcome, perform
 from work.states import TaskState
@@ -184,3 +184,37 @@ def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_takes_nothing_new(
 
 def test_an_error_class_of_a_lost_lease_needs_no_arguments():
     assert LeaseLost().status == 409
+
+
+@pytest.mark.django_db
+def test_who_waits_for_a_row_runs_it_or_leaves_it_to_its_time():
+    see_through("tests.note", "nobody asked")
+    enqueue("tests.see", key="mine")
+    enqueue("tests.see", key="other")
+    see_through("tests.see", "mine")
+    assert dict(Task.objects.values_list("key", "state")) == {"mine": TaskState.DONE, "other": TaskState.QUEUED}
+    enqueue("tests.busy", 100, key="busy")
+    see_through("tests.busy", "busy")
+    assert Task.objects.get(key="busy").attempts == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_a_row_that_a_worker_has_runs_nothing_beside_it():
+    enqueue("tests.see", key="mine")
+    (row,) = claims.claim(QUEUES, "a worker")
+    asked, ended = threading.Event(), threading.Event()
+
+    def wait():
+        asked.set()
+        see_through("tests.see", "mine")
+        ended.set()
+        connection.close()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert asked.wait(5)
+    assert not ended.wait(0.5)
+    assert claims.finish(row)
+    assert ended.wait(5)
+    waiting.join()
+    assert _state() == (TaskState.DONE, 1, "")

@@ -58,9 +58,7 @@ class Command(OperatorCommand):
         protocol = SourceProtocol.HUB if hub else SourceProtocol.GIT
         wanted = Wanted(protocol, url, hub, username, token, every)
         repo = sources.import_repo(for_user(user_called(user)), kind, namespace, rest, wanted, visibility=visibility)
-        if wait:
-            sources.sync_source(sources.source_of(repo).pk)
-        source = sources.source_of(repo)
+        source = sources.bring_now(repo) if wait else sources.source_of(repo)
         if source.state == SourceState.FAILED:
             raise Invalid(source.problem, code="import_failed")
         return {
