@@ -9,6 +9,8 @@ HOST ?= 127.0.0.1
 MERCATO_DATA ?= data
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PYTEST_ARGS ?=
+# The tests start hundreds of processes: each reads the compiled modules that the first one left.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-services check lint types contracts migrations schema setup bench clean
 

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.protocols import Validator
+from typing import TYPE_CHECKING, Any
 
 from common import strict_json
 from common.errors import Invalid
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 FORMAT = "mercato-export"
 VERSION = 1
@@ -73,7 +73,10 @@ def schema() -> dict[str, Any]:
 
 
 @cache
-def _validator(document: str) -> Validator:
+def _validator(document: str) -> "Validator":
+    # its grammar of addresses takes a second to build: every process would pay, and an export or import alone needs it
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+
     return Draft202012Validator({**schema(), "$ref": f"#/$defs/{document}"})
 
 
