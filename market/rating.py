@@ -25,6 +25,8 @@ class Settlement:
     charged_minor: int
     seller_minor: int
     fee_minor: int
+    seller_before_minor: int = 0
+    """The seller's part of everything that was charged before."""
 
 
 def charge_upto(pack: CallPack, used_calls: int) -> int:
@@ -48,4 +50,5 @@ def settle(pack: CallPack, fee_percent: int, *, settled_calls: int, used_calls: 
         after.charged_minor - before.charged_minor,
         after.seller_minor - before.seller_minor,
         after.fee_minor - before.fee_minor,
+        before.seller_minor,
     )

@@ -443,6 +443,11 @@ def version_by_uuid(uuid: UUID | str) -> Version:
     return version
 
 
+def versions_by_uuids(uuids: Iterable[UUID]) -> list[Version]:
+    """Those of them that are there, with repository and namespace. For the product itself: not filtered by rights."""
+    return list(Version.objects.select_related("repo__namespace").filter(uuid__in=list(uuids)))
+
+
 def version_by_pk(pk: int) -> Version:
     """For tasks. Raises NotFound."""
     version = Version.objects.select_related("repo__namespace", "commit__tree").filter(pk=pk).first()

@@ -1,6 +1,7 @@
 from market.models.catalogue import Listing, Plan
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
+from market.models.royalties import OrderRoyalty, RoyaltyAcceptance, RoyaltyTerms
 from market.models.search import ListingDocument, SearchChange, SearchHead
 
 __all__ = [
@@ -13,7 +14,10 @@ __all__ = [
     "Listing",
     "ListingDocument",
     "Order",
+    "OrderRoyalty",
     "Plan",
+    "RoyaltyAcceptance",
+    "RoyaltyTerms",
     "SearchChange",
     "SearchHead",
     "TransactionKind",

@@ -1,4 +1,4 @@
-"""Charging calls that were made: from what was put aside for them to seller and platform."""
+"""Charging calls that were made: from what was put aside for them to seller, owners upstream and platform."""
 
 from django.db import transaction
 
@@ -6,7 +6,7 @@ from common.clock import now
 from common.errors import DomainError
 from market import rating
 from market.models import Entitlement, TransactionKind
-from market.services import ledger
+from market.services import ledger, royalties
 from market.services.entitlements import pack_of
 from market.services.ledger import Leg
 from metering.queries import used_of_sources
@@ -58,7 +58,7 @@ def settle_upto(entitlement: Entitlement, used_calls: int) -> int:
             f"{order.uuid}:{entitlement.settled_calls}",
             [
                 Leg(ledger.held(order.buyer, order.currency, order.uuid), -due.charged_minor),
-                Leg(ledger.earnings(order.seller, order.currency), due.seller_minor),
+                *royalties.shared(order, due.seller_before_minor, due.seller_before_minor + due.seller_minor),
                 Leg(ledger.fees(order.currency), due.fee_minor),
             ],
             order=order,

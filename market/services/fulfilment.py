@@ -6,7 +6,8 @@ from common.clock import now
 from common.money import Money
 from lineage.services.record import Ref, record_edge
 from market.models import Order, TransactionKind
-from market.services import ledger, search_documents
+from market.rating import shares_upto
+from market.services import ledger, royalties, search_documents
 from market.services.entitlements import open_entitlement
 from market.services.ledger import AccountRef, Leg
 from market.services.payment_backend import source_of
@@ -55,20 +56,24 @@ def fulfil(actor: Actor, order: Order) -> Order:
 
 
 def _move_money(order: Order) -> None:
-    """Buyer → clearing → seller and platform; for prepaid calls clearing → held, to be earned call by call."""
+    """Buyer → clearing → seller, owners upstream and platform; for prepaid calls clearing → held, to be earned call by call."""
     total, currency = order.total_minor, order.currency
     clearing, paid_from = ledger.clearing(currency), source_of(order)
     ledger.lock(accounts_of(order))
     if order.plan.kind == PlanKind.PAY_PER_CALL:
         second, kind = [Leg(ledger.held(order.buyer, currency, order.uuid), total)], TransactionKind.HOLD
     else:
-        second, kind = ledger.earned(order.seller, currency, total, order.fee_percent), TransactionKind.SALE
+        shares = shares_upto(total, order.fee_percent)
+        second = [Leg(ledger.fees(currency), shares.fee_minor), *royalties.shared(order, 0, shares.seller_minor)]
+        kind = TransactionKind.SALE
     for step, legs in (
         (TransactionKind.CAPTURE, [Leg(paid_from, -total), Leg(clearing, total)]),
         (kind, [Leg(clearing, -total), *second]),
     ):
         memo = f"{order.listing.title}: {order.plan.name}"
         ledger.post(step, "order", f"{order.uuid}:{step}", legs, order=order, memo=memo)
+    if kind == TransactionKind.SALE:
+        royalties.tell_owners(order, second)
 
 
 def accounts_of(order: Order) -> list[AccountRef]:
@@ -79,6 +84,7 @@ def accounts_of(order: Order) -> list[AccountRef]:
         ledger.clearing(currency),
         ledger.fees(currency),
         ledger.earnings(order.seller, currency),
+        *royalties.accounts_of(order),
     ]
     return (
         [*shared, ledger.held(order.buyer, currency, order.uuid)]

@@ -14,7 +14,6 @@ from common.ids import new_uuid
 from common.money import EXPONENTS, LIMIT_MINOR, Money
 from market.models import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.money import NEVER_NEGATIVE
-from market.rating import shares_upto
 
 if TYPE_CHECKING:
     from accounts.models import Namespace
@@ -70,12 +69,6 @@ def provider(currency: str) -> AccountRef:
 
 def issued(currency: str) -> AccountRef:
     return AccountRef(AccountKind.ISSUED, currency)
-
-
-def earned(seller: "Namespace", currency: str, amount_minor: int, fee_percent: int) -> list[Leg]:
-    """The two legs that share what was sold between seller and platform."""
-    shares = shares_upto(amount_minor, fee_percent)
-    return [Leg(earnings(seller, currency), shares.seller_minor), Leg(fees(currency), shares.fee_minor)]
 
 
 def post(

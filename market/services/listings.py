@@ -18,7 +18,7 @@ from lineage.services.record import Ref, record_edge
 from market.listing_rules import check_plan, check_visibility, checked_fields, slug_of, word_of
 from market.models import Listing, Plan
 from market.policies import require_listing_by_uuid
-from market.services import search_documents
+from market.services import royalties, search_documents
 from market.states import LISTINGS, ListingState, PlanKind, SubjectKind, Visibility
 from market.subjects import Subject, check_sellable, current_source, require_subject
 from registry.services import repos
@@ -88,7 +88,8 @@ def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
 
 
 def publish_listing(actor: Actor, listing: Listing) -> Listing:
-    """Put a listing into the shop. Needs a plan, and something to hand over (`check_sellable`). A repository that is for sale is
+    """Put a listing into the shop. Needs a plan, something to hand over (`check_sellable`), and with a price that the seller has accepted
+    the royalties of everybody upstream. A repository that is for sale is
     gated from then on, or everybody who sees it could download it. Writes state, gate, search index, lineage, audit; one that
     is published already is returned as it is. Raises Conflict, NotFound, Forbidden."""
     with transaction.atomic():
@@ -101,6 +102,8 @@ def publish_listing(actor: Actor, listing: Listing) -> Listing:
         check_sellable(kind, subject)
         if not row.plans.filter(retired_at__isnull=True).exists():
             raise Conflict("Add a plan first: nobody can order a listing without one.", code="no_plan")
+        if row.plans.filter(retired_at__isnull=True, price_minor__gt=0).exists():
+            royalties.require_accepted(row, royalties.chain_of(row))
         other = Listing.objects.filter(subject_kind=kind, subject_uuid=row.subject_uuid).exclude(pk=row.pk)
         if other.exclude(state=ListingState.WITHDRAWN).exists():
             raise Conflict(f"This {kind} is listed already.", code="listed_already")
@@ -169,6 +172,8 @@ def add_plan(
         )
         search_documents.index_listing(row)
         if row.state == ListingState.PUBLISHED:
+            if price_minor:
+                royalties.require_accepted(row, royalties.chain_of(row))
             _close_gate(actor, row, require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid))
         _record(
             actor,

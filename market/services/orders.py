@@ -13,7 +13,7 @@ from common.errors import Conflict, Invalid
 from common.money import LIMIT_MINOR, Money
 from market.models import Entitlement, Listing, Order, Plan
 from market.policies import require_plan
-from market.services import ledger, payments
+from market.services import ledger, payments, royalties
 from market.services.fulfilment import fulfil
 from market.services.ledger import AccountRef
 from market.services.payment_backend import backend_name, is_in_ledger
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from accounts.models import Namespace
+    from market.services.royalties import Upstream
 
 _PACKS_LIMIT = 1_000_000
 
@@ -45,11 +46,17 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
         return _same(earlier, plan_uuid, quantity)
     plan = require_plan(actor, plan_uuid)
     total_minor = _total(plan, quantity)
+    chain = royalties.chain_of(plan.listing) if total_minor else []
+    try:
+        royalties.require_accepted(plan.listing, chain)
+    except Conflict:
+        royalties.ask_seller(plan.listing, chain)
+        raise
     with transaction.atomic():
         # The wallet's lock makes one buyer's orders wait for each other, so that the checks below hold until the end.
         # Paid or not, it comes first: all money is locked in one go, before the locks that everybody needs (audit, search).
         wallet = ledger.wallet(buyer, plan.currency)
-        ledger.lock([wallet, *_shared_accounts(plan)] if total_minor else [wallet])
+        ledger.lock([wallet, *_shared_accounts(plan, chain)] if total_minor else [wallet])
         earlier = Order.objects.filter(buyer=buyer, key=key).select_related("plan", "listing").first()
         if earlier is not None:
             return _same(earlier, plan_uuid, quantity)
@@ -70,6 +77,7 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
         )
         if not total_minor:
             return fulfil(actor, order)
+        royalties.note_on(order, chain)
         if is_in_ledger():
             order.payment_reference = payments.ask(order).reference
             return fulfil(actor, order)
@@ -85,11 +93,12 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
     return order
 
 
-def _shared_accounts(plan: Plan) -> list[AccountRef]:
+def _shared_accounts(plan: Plan, chain: "list[Upstream]") -> list[AccountRef]:
     return [
         ledger.clearing(plan.currency),
         ledger.fees(plan.currency),
         ledger.earnings(plan.listing.namespace, plan.currency),
+        *royalties.accounts_for(chain, plan.currency),
     ]
 
 
