@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import networkx as nx
@@ -19,8 +19,8 @@ from common.money import CREDIT, EXPONENTS, LIMIT_MINOR, Money
 from lineage.queries import subgraph
 from lineage.services.record import Ref
 from market.models import Listing, Order, OrderRoyalty, RoyaltyAcceptance, RoyaltyTerms
-from market.royalties import WHOLE, due_between
 from market.policies import require_listing_by_uuid
+from market.royalties import WHOLE, due_between
 from market.services import ledger
 from market.services.ledger import AccountRef, Leg
 from market.states import SubjectKind
@@ -207,9 +207,9 @@ def tell_owners(order: Order, legs: Iterable[Leg]) -> None:
     """Word to everybody upstream whom these legs pay, in the caller's transaction."""
     for leg in legs:
         owner = leg.account.namespace_id
-        if owner not in {None, order.seller_id} and leg.amount_minor:
+        if owner is not None and owner != order.seller_id and leg.amount_minor:
             notify(
-                cast("int", owner),
+                owner,
                 "market:royalty:paid",
                 f"{order.listing.title}, which is derived from yours, was sold: {Money(leg.amount_minor, order.currency)} for you.",
                 url="/earnings",

@@ -145,7 +145,7 @@ def test_a_sale_pays_the_whole_chain_and_a_refund_takes_it_back(chain, grower, t
     with pytest.raises(Conflict, match="first: 10 % to trainer"):
         listings.publish_listing(seller.actor, listing)
     with pytest.raises(Forbidden):
-        royalties.accept(trainer.actor, make_listing(seller, make_endpoint(seller)), [])
+        royalties.accept(trainer.actor, make_listing(seller, make_endpoint(seller), title="Other"), [])
     royalties.accept(seller.actor, listing, [each.terms.uuid for each in found])
     listing = listings.publish_listing(seller.actor, listing)
     assert RoyaltyAcceptance.objects.count() == 2

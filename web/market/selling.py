@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django import forms
+from django.conf import settings
 
 from accounts.actors import Actor
 from accounts.permissions import Action
@@ -15,6 +16,7 @@ from registry.queries import search_repos
 from web.links import listing_url
 from web.market.cards import ListingCard, PlanView
 from web.market.pages import SubjectView, subject_of
+from web.market.royalty_pages import RoyaltyChain
 from web.namespaces import acting_namespaces
 
 if TYPE_CHECKING:
@@ -72,19 +74,21 @@ class EditorPage:
     save_href: str
     is_endpoint: bool
     problem: str
+    royalties: RoyaltyChain
 
     @classmethod
     def of(
         cls, actor: Actor, listing: "Listing", form: forms.Form, plan_form: forms.Form, problem: str = ""
     ) -> "EditorPage":
         base = f"/sell/{listing.uuid}"
+        plans = list(queries.plans_on_sale(listing))
         return cls(
             title=listing.title,
             state=listing.state,
             view_href=listing_url(listing.namespace.name, listing.slug),
             form=form,
             plan_form=plan_form,
-            plans=[PlanView.of(listing, plan) for plan in queries.plans_on_sale(listing)],
+            plans=[PlanView.of(listing, plan) for plan in plans],
             subject=subject_of(actor, listing.subject_kind, listing.subject_uuid),
             is_published=listing.state == ListingState.PUBLISHED,
             publish_href=f"{base}/publication",
@@ -93,6 +97,7 @@ class EditorPage:
             save_href=base,
             is_endpoint=listing.subject_kind == "endpoint",
             problem=problem,
+            royalties=RoyaltyChain.of(actor, listing, plans, settings.PLATFORM_FEE_PERCENT),
         )
 
 

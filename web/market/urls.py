@@ -1,6 +1,6 @@
 from django.urls import path
 
-from web.market import money_views, sell_views, views
+from web.market import money_views, royalty_views, sell_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -22,6 +22,9 @@ urlpatterns = [
     path("-/credits", money_views.credit, name="credits"),
     path("sell", sell_views.sell, name="sell"),
     path("sell/new", sell_views.new_listing, name="new-listing"),
+    path("sell/royalties", royalty_views.overview, name="royalties"),
+    path("sell/royalties/<uuid:uuid>", royalty_views.terms, name="royalty-terms"),
+    path("sell/<uuid:uuid>/royalties", royalty_views.acceptance, name="royalty-acceptance"),
     path("sell/<uuid:uuid>", sell_views.editor, name="listing-editor"),
     path("sell/<uuid:uuid>/plans", sell_views.plan_addition, name="plan-addition"),
     path("sell/<uuid:uuid>/plans/<uuid:plan_uuid>/retirement", sell_views.plan_retirement, name="plan-retirement"),

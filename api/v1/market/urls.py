@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import views
+from api.v1.market import royalties, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -11,6 +11,9 @@ urlpatterns = [
     path(LISTING, views.Listing.as_view()),
     path(f"{LISTING}/publication", views.Publication.as_view()),
     path(f"{LISTING}/plans", views.Plans.as_view()),
+    path(f"{LISTING}/royalties", royalties.OfListing.as_view()),
+    path("repos/<str:kind>/<str:namespace>/<str:name>/royalties", royalties.OfRepo.as_view()),
+    path("namespaces/<str:name>/royalties", royalties.OfNamespace.as_view()),
     path("plans/<uuid:uuid>", views.Plan.as_view()),
     path("orders", views.Orders.as_view()),
     path("orders/<uuid:uuid>", views.Order.as_view()),
