@@ -7,12 +7,14 @@ from fractions import Fraction
 import pytest
 
 from common.errors import Conflict, OverBudget
+from lineage.services.record import Ref, record_edge
 from market.models import Order
-from market.services import billing
+from market.services import billing, listings, royalties
 from market.services.ledger import clearing, earnings, fees, held, issued, verify_ledger, wallet
 from market.services.orders import place_order
 from market.services.refunds import refund_order
 from metering.queries import budget_of
+from registry.services.versions import publish_version
 from tests.factories.market import (
     balance,
     give_credits,
@@ -24,6 +26,7 @@ from tests.factories.market import (
     plan_of,
 )
 
+POINTS, LEAST, MOST = 750, 4, 40
 FEE_PERCENT, PACK, PRICE, INCLUDED, DOWNLOAD = 10, 1000, 333, 7, 1999
 DEEDS = ["credits", "pack", "pack", "download", "use", "use", "use", "bill", "refund", "replay"]
 
@@ -52,14 +55,26 @@ class Trade:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.seller, self.buyers = make_company("vineyard"), {name: make_company(name) for name in ("ada-co", "ben-co")}
+        self.grower = make_company("grower")
         pay = {"kind": "pay_per_call", "price_minor": PRICE, "unit_calls": PACK, "included_calls": INCLUDED}
-        self.calls = make_listing(self.seller, make_endpoint(self.seller), pay)
-        self.table = make_listing(
-            self.seller, make_version(self.seller).repo, {"kind": "one_time", "price_minor": DOWNLOAD}, title="Table"
+        endpoint, table = make_endpoint(self.seller), make_version(self.seller)
+        upstream = make_version(self.grower, "grapes")
+        royalties.declare_terms(
+            self.grower.actor, upstream.repo, basis_points=POINTS, minimum_minor=LEAST, cap_minor=MOST
         )
+        upstream = publish_version(self.grower.actor, upstream.repo, upstream.commit.oid, name="2.0")
+        for made in (endpoint.version_uuid, table.uuid):
+            record_edge(Ref("version", upstream.uuid), Ref("version", made), "derived")
+        self.calls = self.offer(endpoint, pay, "Calls")
+        self.table = self.offer(table.repo, {"kind": "one_time", "price_minor": DOWNLOAD}, "Table")
         self.wallets, self.issued = dict.fromkeys(self.buyers, 0), 0
         self.bought: dict[str, Bought] = {}
         self.orders: dict[str, Order] = {}
+
+    def offer(self, subject, plan, title):
+        listing = make_listing(self.seller, subject, plan, title=title, publish=False)
+        royalties.accept(self.seller.actor, listing, [each.terms.uuid for each in royalties.chain_of(listing)])
+        return listings.publish_listing(self.seller.actor, listing)
 
     def step(self, key: str) -> None:
         getattr(self, self.rng.choice(DEEDS))(key, self.rng.choice(sorted(self.buyers)))
@@ -136,10 +151,15 @@ def test_trade_matches_the_model(seed):
     charged = [each.cost(each.billed) for each in trade.bought.values()]
     # each sale is split on its own; a half goes to the seller
     platform = sum(-((100 - amount * FEE_PERCENT * 2) // 200) for amount in charged)
+    received = [amount + (100 - amount * FEE_PERCENT * 2) // 200 for amount in charged]
+    upstream = sum(
+        min(amount, MOST, max(LEAST, int(Fraction(amount * POINTS, 10_000)))) for amount in received if amount
+    )
     wallets = {name: balance(wallet(buyer.namespace, "CRD")) for name, buyer in trade.buyers.items()}
     assert wallets == trade.wallets
     assert balance(fees("CRD")) == platform
-    assert balance(earnings(trade.seller.namespace, "CRD")) == sum(charged) - platform
+    assert balance(earnings(trade.seller.namespace, "CRD")) == sum(charged) - platform - upstream
+    assert balance(earnings(trade.grower.namespace, "CRD")) == upstream
     assert (balance(issued("CRD")), balance(clearing("CRD"))) == (-trade.issued, 0)
     for key, each in trade.bought.items():
         left = 0 if each.is_download or not each.is_open else each.total - each.cost(each.billed)
