@@ -344,12 +344,9 @@ def measurements_of(version: Version, *, with_withdrawn: bool = False) -> list[M
 
 
 def authors_of(repo: Repo, kind: str, rows: Iterable[Any]) -> dict[int, str]:
-    """Who made each row (`created_by`, fetched with it, or `author`), by primary key: the account's name, or the one that came along with
-    an import. One query when some row has no account."""
-    found: dict[int, str] = {}
-    for row in rows:
-        user = row.author if hasattr(row, "author") else row.created_by
-        found[row.pk] = user.username if user is not None else ""
+    """Who made each row (`created_by` or `author`, fetched with it), by primary key: an account, or a name from an import. One query."""
+    people = {row.pk: row.author if hasattr(row, "author") else row.created_by for row in rows}
+    found = {pk: user.username if user is not None else "" for pk, user in people.items()}
     unknown = [pk for pk, name in found.items() if not name]
     if unknown:
         came = ImportedAuthor.objects.filter(repo=repo, kind=kind, row__in=unknown)
@@ -423,8 +420,7 @@ def page_of_versions(repo: Repo, *, cursor: str | None, limit: int) -> Page[Vers
 
 
 def version_named(repo: Repo, name: str) -> Version:
-    """The version called `name`, in any case; else the one an alias of that name points to; `latest` is the newest. Raises
-    NotFound."""
+    """The version of that name, in any case, else the one that this alias points to (`latest`: the newest). Raises NotFound."""
     version = versions_of(repo).filter(name__iexact=name).first()
     if version is None and name == LATEST:
         version = latest_version(repo)
@@ -437,10 +433,7 @@ def version_named(repo: Repo, name: str) -> Version:
 
 def version_by_uuid(uuid: UUID | str) -> Version:
     """For callers that hold a right already (a task, a job). Raises NotFound."""
-    version = Version.objects.select_related("repo__namespace", "commit__tree").filter(uuid=uuid).first()
-    if version is None:
-        raise NotFound("There is no such version.")
-    return version
+    return _version(uuid=uuid)
 
 
 def versions_by_uuids(uuids: Iterable[UUID]) -> list[Version]:
@@ -450,7 +443,11 @@ def versions_by_uuids(uuids: Iterable[UUID]) -> list[Version]:
 
 def version_by_pk(pk: int) -> Version:
     """For tasks. Raises NotFound."""
-    version = Version.objects.select_related("repo__namespace", "commit__tree").filter(pk=pk).first()
+    return _version(pk=pk)
+
+
+def _version(**key: Any) -> Version:
+    version = Version.objects.select_related("repo__namespace", "commit__tree").filter(**key).first()
     if version is None:
         raise NotFound("There is no such version.")
     return version

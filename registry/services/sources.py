@@ -39,7 +39,6 @@ from work.loops import see_through
 LONGEST_H = 24 * 30
 LIMIT_S = 6 * 3600
 """Of one run. Large files that have come by then are there for the next."""
-_SYNC = "registry.sync_source"
 _NAME_LIMIT, _TOKEN_LIMIT = 200, 1000
 _AT_ONCE = 1
 """A run may take hours, and a small site's worker does two things at a time: the other is for everybody else."""
@@ -106,7 +105,7 @@ def source_of(repo: Repo) -> RepoSource:
 def bring_now(repo: Repo) -> RepoSource:
     """Bring what was asked for in this process, or wait for the worker that is bringing it; how it stands then. Not for requests:
     it may take hours. Raises NotFound."""
-    see_through(_SYNC, _key(source_of(repo)))
+    see_through("registry.sync_source", _key(source_of(repo)))
     return source_of(repo)
 
 
@@ -282,7 +281,7 @@ def _locked(repo: Repo) -> RepoSource:
 
 
 def _ring(source: RepoSource, *, delay_s: float = 0) -> None:
-    enqueue(_SYNC, source.pk, key=_key(source), delay_s=delay_s)
+    enqueue("registry.sync_source", source.pk, key=_key(source), delay_s=delay_s)
 
 
 def _key(source: RepoSource) -> str:
