@@ -1,6 +1,7 @@
 from market.models.catalogue import Listing, Plan
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
+from market.models.payouts import Payout, PayoutAccount, PayoutHold
 from market.models.search import ListingDocument, SearchChange, SearchHead
 
 __all__ = [
@@ -13,6 +14,9 @@ __all__ = [
     "Listing",
     "ListingDocument",
     "Order",
+    "Payout",
+    "PayoutAccount",
+    "PayoutHold",
     "Plan",
     "SearchChange",
     "SearchHead",
