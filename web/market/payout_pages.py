@@ -187,7 +187,9 @@ class PayoutPage:
             payout=PayoutRow.of(payout),
             statement_href=with_query(
                 "/statements", owner=payout.namespace.name, account="earnings", currency=payout.currency
-            ),
+            )
+            if actor.may(Action.NAMESPACE_SELL, payout.namespace_id)
+            else "",
             destination=destination_of(payout.account) if actor.is_staff else "",
             paid_form=(paid or PaidForm()) if may_pay else None,
             failed_form=(failed or FailedForm()) if may_fail else None,
