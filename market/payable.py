@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Sum
 
 from common.clock import now
 from common.money import Money, parse_amount
@@ -115,8 +115,8 @@ def _currencies(namespace: "Namespace") -> Iterator[str]:
     return iter(accounts.order_by("currency").values_list("currency", flat=True))
 
 
-def _recent(account: Account) -> "QuerySet[LedgerEntry, dict[str, object]]":
-    """By order what was earned within the holding period, where it comes to more than zero."""
+def _recent(account: Account) -> Any:
+    """A queryset of rows `transaction__order_id`, `total`, `last` (when): by order what was earned within the holding period, where it comes to more than zero."""
     since = now() - timedelta(days=settings.PAYOUT_HOLDING_DAYS)
     entries = LedgerEntry.objects.filter(
         account=account, pk__gt=position_at(account, since), transaction__order__isnull=False

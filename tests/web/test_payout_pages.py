@@ -31,7 +31,7 @@ def test_a_seller_says_where_to_the_operator_pays_and_both_see_it(browser, selle
     page = browser.get("/payouts?owner=vineyard").content.decode()
     assert "20.00 CRD" in page
     assert "say below where it should go" in page
-    assert "at the payment provider" not in page
+    assert "An account at the payment provider" not in page
     wrong = browser.post("/payouts?owner=vineyard", {"currency": "CRD", "method": "outside", "destination": ""})
     assert (wrong.status_code, "Write where the operator should pay" in wrong.content.decode()) == (400, True)
     answer = browser.post("/payouts?owner=vineyard", {"currency": "CRD", "method": "outside", "destination": IBAN})
