@@ -116,7 +116,8 @@ def _currencies(namespace: "Namespace") -> Iterator[str]:
 
 
 def _recent(account: Account) -> Any:
-    """A queryset of rows `transaction__order_id`, `total`, `last` (when): by order what was earned within the holding period, where it comes to more than zero."""
+    """What was earned within the holding period, by order, where it comes to more than zero: a queryset of rows with
+    `transaction__order_id`, `total` and `last`, the time of the last entry."""
     since = now() - timedelta(days=settings.PAYOUT_HOLDING_DAYS)
     entries = LedgerEntry.objects.filter(
         account=account, pk__gt=position_at(account, since), transaction__order__isnull=False

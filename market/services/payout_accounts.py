@@ -9,7 +9,7 @@ from accounts.actors import Actor
 from accounts.permissions import Action
 from accounts.services import audit
 from common.clock import now
-from common.errors import Conflict, Forbidden, Invalid
+from common.errors import Conflict, Forbidden, Invalid, Unavailable
 from common.money import EXPONENTS
 from common.sealed import seal, unseal
 from market.models import Payout, PayoutAccount, PayoutHold
@@ -37,7 +37,7 @@ def set_payout_account(
     with transaction.atomic():
         present = _present(namespace, currency)
         if present is not None:
-            if present.method == method and destination_of(present) == text:
+            if present.method == method and _reads(present, text):
                 return present
             _retire(present)
         made = PayoutAccount.objects.create(
@@ -187,6 +187,14 @@ def _checked(currency: str, method: str, text: str) -> str:
 def _present(namespace: "Namespace", currency: str) -> PayoutAccount | None:
     accounts = PayoutAccount.objects.select_for_update(no_key=True)
     return accounts.filter(namespace=namespace, currency=currency, retired_at__isnull=True).first()
+
+
+def _reads(account: PayoutAccount, text: str) -> bool:
+    try:
+        return destination_of(account) == text
+    except Unavailable:
+        # sealed under another key: entering it anew is the cure
+        return False
 
 
 def _retire(account: PayoutAccount) -> None:

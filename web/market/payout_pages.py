@@ -8,6 +8,7 @@ from django import forms
 
 from accounts.actors import Actor
 from accounts.permissions import Action
+from common.errors import Unavailable
 from common.money import CREDIT, EXPONENTS, Money
 from market import payable, payout_queries
 from market.services.payout_accounts import describe, destination_of, hold_on
@@ -190,7 +191,7 @@ class PayoutPage:
             )
             if actor.may(Action.NAMESPACE_SELL, payout.namespace_id)
             else "",
-            destination=destination_of(payout.account) if actor.is_staff else "",
+            destination=_destination(payout) if actor.is_staff else "",
             paid_form=(paid or PaidForm()) if may_pay else None,
             failed_form=(failed or FailedForm()) if may_fail else None,
         )
@@ -240,6 +241,13 @@ class PayoutDeskPage:
             first_href=with_query("/-/payouts", state=state or "all") if cursor else "",
             next_run_at=payable.next_run_at(),
         )
+
+
+def _destination(payout: "Payout") -> str:
+    try:
+        return destination_of(payout.account)
+    except Unavailable as error:
+        return error.message
 
 
 def _payable(each: payable.Payable, *, has_account: bool, is_held: bool) -> PayableView:
