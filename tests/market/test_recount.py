@@ -30,6 +30,8 @@ def drop_guards():
             for name, _ in cursor.fetchall():
                 cursor.execute(f"DROP TRIGGER {name}")
         else:
+            # no table is altered while a deferred check of it is pending
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("SET session_replication_role = replica")
 
 
