@@ -10,6 +10,9 @@ from django.core.checks import CheckMessage, Error, register
 
 from backends.errors import BackendError
 from backends.stores.urls import store_from_url
+from common.errors import DomainError
+from common.money import EXPONENTS
+from market.payable import minimum
 
 
 @register
@@ -48,6 +51,16 @@ def addresses_are_whole(app_configs: Sequence[Any] | None, **_: Any) -> list[Che
 def fee_is_sensible(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     if not 0 <= settings.PLATFORM_FEE_PERCENT <= 100:
         return [Error("PLATFORM_FEE_PERCENT must be between 0 and 100.", id="mercato.E005")]
+    return []
+
+
+@register(deploy=True)
+def payout_minimum_can_be_read(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    try:
+        for currency in EXPONENTS:
+            minimum(currency)
+    except DomainError as error:
+        return [Error(f"PAYOUT_MINIMUM: {error.message} Write it as 10 or 10,JPY=1000.", id="mercato.E019")]
     return []
 
 

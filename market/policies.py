@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from accounts.actors import Actor
 from accounts.permissions import SCOPE_OF_ACTION, Action
 from common.errors import Forbidden, NotFound
-from market.models import Entitlement, Listing, Order, Plan
+from market.models import Entitlement, Listing, Order, Payout, PayoutAccount, Plan
 from market.states import ListingState, Visibility
 
 
@@ -76,6 +76,33 @@ def visible_entitlements(actor: Actor) -> QuerySet[Entitlement]:
     if actor.is_system or actor.is_staff:
         return entitlements
     return entitlements.filter(holder_id__in=_namespaces_where(actor, Action.NAMESPACE_READ))
+
+
+def visible_payouts(actor: Actor) -> QuerySet[Payout]:
+    """Payouts of the namespaces that the actor sells for, with account and namespace. Staff see all."""
+    payouts = Payout.objects.select_related("namespace", "account")
+    if actor.is_system or actor.is_staff:
+        return payouts
+    return payouts.filter(namespace_id__in=_namespaces_where(actor, Action.NAMESPACE_SELL))
+
+
+def require_payout(actor: Actor, uuid: UUID | str) -> Payout:
+    """A payout that the actor may see. Raises NotFound."""
+    payout = visible_payouts(actor).filter(uuid=uuid).first()
+    if payout is None:
+        raise NotFound("There is no such payout.")
+    return payout
+
+
+def require_payout_account(actor: Actor, uuid: UUID | str) -> PayoutAccount:
+    """A payout account, retired or not, of a namespace that the actor sells for. Raises NotFound."""
+    accounts = PayoutAccount.objects.select_related("namespace").filter(uuid=uuid)
+    if not actor.is_system:
+        accounts = accounts.filter(namespace_id__in=_namespaces_where(actor, Action.NAMESPACE_SELL))
+    account = accounts.first()
+    if account is None:
+        raise NotFound("There is no such payout account.")
+    return account
 
 
 def _namespaces_where(actor: Actor, action: Action) -> list[int]:

@@ -87,7 +87,9 @@ def statement(
     if currency:
         accounts = accounts.filter(currency=currency)
     pks = list(accounts.values_list("pk", flat=True))
-    entries = LedgerEntry.objects.filter(account_id__in=pks).select_related("transaction__order__listing", "account")
+    entries = LedgerEntry.objects.filter(account_id__in=pks).select_related(
+        "transaction__order__listing", "transaction__order__buyer", "transaction__reverses", "account"
+    )
     return keyset_page(entries, order=("-pk",), cursor=cursor, limit=limit)
 
 
@@ -118,7 +120,10 @@ def earnings_by_listing(
             count=Count("pk"), gross=Sum("total_minor"), refunded=Sum("refunded_minor")
         )
     }
-    entries = LedgerEntry.objects.filter(account__namespace=namespace, account__kind=AccountKind.EARNINGS)
+    # what belongs to no order is no sale: payouts
+    entries = LedgerEntry.objects.filter(
+        account__namespace=namespace, account__kind=AccountKind.EARNINGS, transaction__order__isnull=False
+    )
     earned = {
         (row["transaction__order__listing_id"], row["account__currency"]): row["total"]
         for row in _within(entries, "transaction__at", since, until)
@@ -139,7 +144,10 @@ def earned_between(
 ) -> Money:
     """What came to a seller's earnings in [since, until), after fees and refunds: from the ledger. One query."""
     entries = LedgerEntry.objects.filter(
-        account__namespace=namespace, account__kind=AccountKind.EARNINGS, account__currency=currency
+        account__namespace=namespace,
+        account__kind=AccountKind.EARNINGS,
+        account__currency=currency,
+        transaction__order__isnull=False,
     )
     entries = _within(entries, "transaction__at", since, until)
     return Money(entries.aggregate(total=Sum("amount_minor"))["total"] or 0, currency)

@@ -65,3 +65,34 @@ ORDERS = StateMachine(
         OrderState.CANCELLED: frozenset(),
     },
 )
+
+
+class PayoutMethod(StrEnum):
+    """`wallet`: to spend on this site; `outside`: the operator pays and notes the reference; `provider`: a transfer by the
+    payment backend."""
+
+    WALLET = "wallet"
+    OUTSIDE = "outside"
+    PROVIDER = "provider"
+
+
+class PayoutState(StrEnum):
+    """`waiting`: the money is set aside; `sending`: the provider has been asked, its answer is not here; `failed`: the money is
+    back in the earnings."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    PAID = "paid"
+    FAILED = "failed"
+
+
+PAYOUTS = StateMachine(
+    "payout",
+    {
+        PayoutState.WAITING: frozenset({PayoutState.SENDING, PayoutState.PAID, PayoutState.FAILED}),
+        PayoutState.SENDING: frozenset({PayoutState.PAID, PayoutState.FAILED}),
+        # a bank may send money back days later
+        PayoutState.PAID: frozenset({PayoutState.FAILED}),
+        PayoutState.FAILED: frozenset(),
+    },
+)

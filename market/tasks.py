@@ -1,6 +1,7 @@
 """What the market does later."""
 
-from market.services import billing, payments, refunds, search_documents
+from market.payable import every_s
+from market.services import billing, payments, payouts, refunds, search_documents
 from work.door import task
 from work.schedules import schedule
 
@@ -26,6 +27,21 @@ def return_payment(order_id: int) -> None:
     payments.return_payment(order_id)
 
 
+@task("market.run_payouts", queue="slow", limit_s=1800)
+def run_payouts() -> None:
+    payouts.run_payouts()
+
+
+@task("market.send_later", queue="slow")
+def send_later() -> None:
+    payouts.send_later()
+
+
+@task("market.send_payout", queue="fast", limit_s=60)
+def send_payout(payout_id: int) -> None:
+    payouts.send_payout(payout_id)
+
+
 @task("market.forget_search_changes", queue="slow")
 def forget_search_changes() -> None:
     search_documents.forget_changes()
@@ -34,3 +50,5 @@ def forget_search_changes() -> None:
 schedule("market.bill_usage", "market.bill_usage", 60)
 schedule("market.check_ledger", "market.check_ledger", 24 * 3600)
 schedule("market.forget_search_changes", "market.forget_search_changes", 24 * 3600)
+schedule("market.run_payouts", "market.run_payouts", every_s())
+schedule("market.send_later", "market.send_later", 3600)

@@ -38,7 +38,8 @@ def notify_users(
                 continue
         count += 1
         if with_mail:
-            enqueue("notices.mail_notice", notice.pk, key=f"notice:{notice.pk}")
+            # the notice is new, so nobody can have asked for its mail before: no key, one row
+            enqueue("notices.mail_notice", notice.pk)
     return count
 
 

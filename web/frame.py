@@ -15,7 +15,7 @@ SECTIONS = (
     ("Algorithms", "/algorithms", ()),
     ("Jobs", "/jobs", ()),
     ("Endpoints", "/endpoints", ()),
-    ("Sell", "/sell", ("/earnings",)),
+    ("Sell", "/sell", ("/earnings", "/payouts")),
 )
 
 

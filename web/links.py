@@ -45,6 +45,10 @@ def order_url(uuid: UUID | str) -> str:
     return f"/orders/{uuid}"
 
 
+def payout_url(uuid: UUID | str) -> str:
+    return f"/payouts/{uuid}"
+
+
 def with_query(path: str, **values: object) -> str:
     """`path?name=value…` without the empty ones."""
     query = urlencode({name: value for name, value in values.items() if value not in (None, "", [])}, doseq=True)

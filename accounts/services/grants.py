@@ -103,7 +103,7 @@ def revoke_for(actor: Actor, obj: models.Model, holder: Holder, *, source: str) 
 
 def permission_of(model: type[models.Model], level: Level) -> Permission:
     """Guardian's permission row for a level on a model: codename `<level>_<model>`."""
-    return Permission.objects.get(
+    return Permission.objects.select_related("content_type").get(
         content_type=ContentType.objects.get_for_model(model), codename=f"{level.codename}_{model._meta.model_name}"
     )
 

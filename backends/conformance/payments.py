@@ -112,3 +112,19 @@ class PaymentConformance:
     def test_what_nobody_signed_is_refused(self, backend, raw):
         with pytest.raises(Rejected):
             backend.parse_event({}, raw)
+
+    def test_a_transfer_is_made_once_per_key(self, backend):
+        needs(backend, Capability.PAYOUTS)
+        asked = {"account": "acct_1", "amount_minor": 500, "currency": "EUR"}
+        first = backend.transfer(key="payout-1", **asked)
+        assert 0 < len(first.reference) <= 120
+        assert backend.transfer(key="payout-1", **asked) == first
+        assert backend.transfer(key="payout-2", **asked) != first
+        with pytest.raises(Rejected):
+            backend.transfer(key="payout-1", **{**asked, "amount_minor": 501})
+
+    def test_a_backend_without_payouts_says_so(self, backend):
+        if Capability.PAYOUTS in backend.capabilities:
+            pytest.skip("it sends money")
+        with pytest.raises(Rejected):
+            backend.transfer(key="payout-1", account="acct_1", amount_minor=500, currency="EUR")

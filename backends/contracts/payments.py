@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from backends.errors import Rejected
+
 
 class Capability(enum.StrEnum):
     """How a payment comes about."""
@@ -15,6 +17,8 @@ class Capability(enum.StrEnum):
     called inside a database transaction. Whether the wallet covers it is the ledger's to say."""
     EVENTS = "events"
     """The provider reports by signed events; `parse_event` reads them."""
+    PAYOUTS = "payouts"
+    """Sellers have accounts at the provider, and `transfer` sends money there."""
 
 
 class IntentState(enum.StrEnum):
@@ -49,6 +53,14 @@ class Refund:
 
     reference: str
     amount_minor: int
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Money sent to a seller's account at the provider."""
+
+    reference: str
+    """What the provider calls it; ours to keep, at most 120 characters."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +99,9 @@ class PaymentBackend(ABC):
     def parse_event(self, headers: Mapping[str, str], raw: bytes) -> PaymentEvent:
         """The event in a delivery, once its signature over the raw bytes is proven. Raises Rejected for anything forged,
         altered, stale or unknown. Pure: no network, ≤ 50 ms; the same delivery gives the same event."""
+
+    def transfer(self, *, key: str, account: str, amount_minor: int, currency: str) -> Transfer:
+        """With PAYOUTS: send `amount_minor` (≥ 1) to the seller's `account` at the provider. Same `key` again: the same transfer,
+        as long as the provider knows keys; with another amount or account `Rejected`. ≤ 10 s. Raises Transient (repeat with
+        the same key), Rejected (this account can't be paid)."""
+        raise Rejected(f"{type(self).__name__} sends no money to sellers")

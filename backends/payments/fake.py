@@ -16,6 +16,7 @@ from backends.contracts.payments import (
     PaymentBackend,
     PaymentEvent,
     Refund,
+    Transfer,
 )
 from backends.errors import Missing, Rejected, Transient
 
@@ -32,7 +33,7 @@ class FakePayments(PaymentBackend):
     """Buyers pay when `report` says so. `is_down`: every call that would go over the network raises Transient, after it has
     taken effect when `loses_answers`."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.EVENTS})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.EVENTS, Capability.PAYOUTS})
 
     def __init__(self, secret: str = "fake-secret") -> None:  # noqa: S107 - guards nothing
         if not secret:
@@ -40,6 +41,8 @@ class FakePayments(PaymentBackend):
         self._secret = secret.encode()
         self._lock = threading.Lock()
         self._payments: dict[str, _Payment] = {}
+        self.transfers: dict[str, tuple[str, int, str]] = {}
+        """By key: account, minor units, currency."""
         self.is_down = False
         self.loses_answers = False
 
@@ -71,6 +74,15 @@ class FakePayments(PaymentBackend):
                 raise Rejected("a refund gives back at least 1 and at most what was paid")
             payment.refunds[key] = Refund(f"refund-{key}", amount_minor)
             return payment.refunds[key]
+
+    def transfer(self, *, key: str, account: str, amount_minor: int, currency: str) -> Transfer:
+        if amount_minor < 1 or account.startswith("closed"):
+            raise Rejected("this account can't be paid")
+        wanted = (account, amount_minor, currency)
+        with self._lock, _Network(self):
+            if self.transfers.setdefault(key, wanted) != wanted:
+                raise Rejected("this key was used for another transfer")
+        return Transfer(f"transfer-{key}")
 
     def parse_event(self, headers: Mapping[str, str], raw: bytes) -> PaymentEvent:
         if not hmac.compare_digest(headers.get(SIGNATURE, "").encode(), self._sign(raw)):

@@ -96,6 +96,9 @@ JOB_SLOTS = ENV.job_slots
 INFERENCE_MEMORY_BYTES = ENV.inference_memory_bytes
 INFERENCE_CALLS_PER_S = ENV.inference_calls_per_s
 PLATFORM_FEE_PERCENT = ENV.platform_fee_percent
+PAYOUT_EVERY_DAYS = max(1, ENV.payout_every_days)
+PAYOUT_HOLDING_DAYS = ENV.payout_holding_days
+PAYOUT_MINIMUM = ENV.payout_minimum
 PAYMENTS: dict[str, Any] = {"BACKEND": "credits", "OPTIONS": {}}
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 

@@ -58,6 +58,11 @@ class Environment:
     """`smtp://user:password@host:port?tls=1`; empty: mails are written to `mail/` in the data folder."""
     email_from: str = field(default_factory=lambda: _text("EMAIL_FROM", "Mercato <mercato@localhost>"))
     platform_fee_percent: int = field(default_factory=lambda: _number("PLATFORM_FEE_PERCENT", 10))
+    payout_every_days: int = field(default_factory=lambda: _number("PAYOUT_EVERY_DAYS", 7))
+    payout_holding_days: int = field(default_factory=lambda: _number("PAYOUT_HOLDING_DAYS", 14))
+    """How long what was earned stays here, so that a refund finds it."""
+    payout_minimum: tuple[str, ...] = field(default_factory=lambda: _list("PAYOUT_MINIMUM", "10"))
+    """Less is carried over to the next run: an amount for all currencies, then others for some: `10,JPY=1000`."""
     job_runner: str = field(default_factory=lambda: _text("JOB_RUNNER", "process"))
     """Name of a backend of the family `runners`."""
     job_slots: int = field(default_factory=lambda: _number("JOB_SLOTS", os.cpu_count() or 2))

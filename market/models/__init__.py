@@ -1,6 +1,7 @@
 from market.models.catalogue import Listing, Plan
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
+from market.models.payouts import Payout, PayoutAccount, PayoutHold
 from market.models.royalties import OrderRoyalty, RoyaltyAcceptance, RoyaltyTerms
 from market.models.search import ListingDocument, SearchChange, SearchHead
 
@@ -15,6 +16,9 @@ __all__ = [
     "ListingDocument",
     "Order",
     "OrderRoyalty",
+    "Payout",
+    "PayoutAccount",
+    "PayoutHold",
     "Plan",
     "RoyaltyAcceptance",
     "RoyaltyTerms",

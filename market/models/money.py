@@ -24,6 +24,20 @@ class AccountKind(StrEnum):
     """The other side of money that a payment provider holds for the site."""
     ISSUED = "issued"
     """The other side of every credit that was handed out: minus all credits in existence."""
+    PAYOUTS = "payouts"
+    """Taken from earnings and on its way to the seller; zero when no payout is waiting or being sent."""
+    OUTSIDE = "outside"
+    """The other side of payouts that the operator sent from an account of its own."""
+    TAX = "tax"
+    """Collected for the tax office."""
+    ROYALTIES = "royalties"
+    """Set aside for owners of what a sold thing was made from, who can't be paid yet."""
+    REFUNDS = "refunds"
+    """Paid back by the site at its own cost, where a seller does not stand for it; below zero or zero."""
+    DISPUTES = "disputes"
+    """Held by a payment provider until a dispute is decided."""
+    PROMOTIONS = "promotions"
+    """What the site pays of its buyers' prices: coupons, trials; below zero or zero."""
 
 
 NEVER_NEGATIVE = (AccountKind.WALLET, AccountKind.HELD)
@@ -37,6 +51,7 @@ class TransactionKind(StrEnum):
     USAGE = "usage"
     RELEASE = "release"
     REVERSAL = "reversal"
+    PAYOUT = "payout"
 
 
 class Account(models.Model):

@@ -82,4 +82,4 @@ def check_ledger() -> None:
     """Recount the ledger. Raises LedgerUnsound with the first faults."""
     report = ledger.verify_ledger()
     if not report.is_sound:
-        raise LedgerUnsound("; ".join(report.faults[:5]))
+        raise LedgerUnsound("; ".join(map(str, report.faults[:5])))

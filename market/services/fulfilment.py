@@ -59,7 +59,7 @@ def _move_money(order: Order) -> None:
     """Buyer → clearing → seller, owners upstream and platform; for prepaid calls clearing → held, to be earned call by call."""
     total, currency = order.total_minor, order.currency
     clearing, paid_from = ledger.clearing(currency), source_of(order)
-    ledger.lock(accounts_of(order))
+    locked = ledger.lock(accounts_of(order))
     if order.plan.kind == PlanKind.PAY_PER_CALL:
         second, kind = [Leg(ledger.held(order.buyer, currency, order.uuid), total)], TransactionKind.HOLD
     else:
@@ -71,7 +71,7 @@ def _move_money(order: Order) -> None:
         (kind, [Leg(clearing, -total), *second]),
     ):
         memo = f"{order.listing.title}: {order.plan.name}"
-        ledger.post(step, "order", f"{order.uuid}:{step}", legs, order=order, memo=memo)
+        ledger.post(step, "order", f"{order.uuid}:{step}", legs, order=order, memo=memo, locked=locked)
     if kind == TransactionKind.SALE:
         royalties.tell_owners(order, second)
 

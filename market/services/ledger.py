@@ -1,13 +1,13 @@
 """Posting to the ledger and counting it again. Nothing else writes accounts, transactions or entries."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db import connection, transaction
 
 from common.errors import Conflict, Invalid, OverBudget
 from common.ids import new_uuid
@@ -71,6 +71,11 @@ def issued(currency: str) -> AccountRef:
     return AccountRef(AccountKind.ISSUED, currency)
 
 
+def platform(kind: AccountKind, currency: str) -> AccountRef:
+    """One of the platform's own accounts."""
+    return AccountRef(kind, currency)
+
+
 def post(
     kind: TransactionKind,
     source: str,
@@ -80,17 +85,19 @@ def post(
     order: "Order | None" = None,
     memo: str = "",
     reverses: LedgerTransaction | None = None,
+    locked: dict[AccountRef, Account] | None = None,
 ) -> LedgerTransaction:
     """Move money: one transaction whose `legs` sum to zero in each currency; legs on the same account are added up, and those
     that come to nothing are left out. Joins the caller's database transaction; locks the accounts in one order, so two posts
-    never wait for each other in a circle (a caller that posts twice takes `lock` on all of them first).
+    never wait for each other in a circle (a caller that posts twice takes `lock` on all of them first, and may hand them over as `locked`: their balances are
+    then kept up to date in it).
 
     Keyed by (`source`, `source_id`) for ever: the second call with the same legs returns what the first wrote, one with
     other legs raises Conflict. Raises Invalid when the legs do not balance or are out of range, OverBudget when a wallet or
     a held account does not cover its leg; then nothing has moved."""
     amounts = _checked(legs)
     with transaction.atomic():
-        accounts = lock(amounts)
+        accounts = lock(amounts) if locked is None else locked
         existing = LedgerTransaction.objects.filter(source=source, source_id=source_id).first()
         if existing is not None:
             return _same(existing, kind, amounts)
@@ -118,6 +125,8 @@ def post(
             for ref, amount in amounts.items()
         )
         LedgerSeal.objects.create(uuid=uuid)
+    for ref, amount in amounts.items():
+        accounts[ref].balance_minor += amount
     return row
 
 
@@ -151,50 +160,138 @@ def lock(refs: Iterable[AccountRef]) -> dict[AccountRef, Account]:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong. What it is not about is None."""
+
+    check: str
+    """chain, unbalanced, empty, unsealed, reversal, external_id, balance, overdrawn, currency"""
+    text: str
+    entry: int | None = None
+    """Primary key of the first wrong entry."""
+    transaction: int | None = None
+    """Primary key of its transaction."""
+    account: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class LedgerReport:
-    """What a recount found. `faults` are sentences, at most 100; none when all is well."""
+    """What a recount found: at most 100 faults of each kind, those of the oldest transactions first; none when all is well."""
 
     transactions: int
     entries: int
     accounts: int
-    faults: tuple[str, ...]
+    faults: tuple[Fault, ...]
 
     @property
     def is_sound(self) -> bool:
         return not self.faults
 
+    @property
+    def first(self) -> Fault | None:
+        """The oldest: what came after it may follow from it."""
+        return next(iter(self.faults), None)
+
+
+_FAULTS = """SELECT * FROM ({}) AS found ORDER BY 1, 2 LIMIT 100"""
+_CHECKS: dict[str, tuple[str, str]] = {
+    # each statement gives: transaction, entry, account, then what the sentence needs
+    "chain": (
+        """SELECT e.transaction_id, e.id, a.key, e.balance_after_minor, e.before + e.amount_minor
+        FROM (SELECT id, transaction_id, account_id, amount_minor, balance_after_minor,
+            LAG(balance_after_minor, 1, 0) OVER (PARTITION BY account_id ORDER BY id) AS before FROM market_ledgerentry) e
+        JOIN market_account a ON a.id = e.account_id WHERE e.balance_after_minor <> e.before + e.amount_minor""",
+        "entry {1} of transaction {0} leaves {3} in {2}; what was there before and its amount come to {4}",
+    ),
+    "unbalanced": (
+        """SELECT e.transaction_id, MIN(e.id), NULL, SUM(e.amount_minor), a.currency
+        FROM market_ledgerentry e JOIN market_account a ON a.id = e.account_id
+        GROUP BY e.transaction_id, a.currency HAVING SUM(e.amount_minor) <> 0""",
+        "transaction {0} is off by {3} {4}",
+    ),
+    "empty": (
+        """SELECT t.id, NULL, NULL FROM market_ledgertransaction t
+        WHERE NOT EXISTS (SELECT 1 FROM market_ledgerentry e WHERE e.transaction_id = t.id)""",
+        "transaction {0} has no entries",
+    ),
+    "unsealed": (
+        """SELECT t.id, NULL, NULL FROM market_ledgertransaction t
+        LEFT JOIN market_ledgerseal s ON s.uuid = t.uuid WHERE s.uuid IS NULL""",
+        "transaction {0} was never sealed",
+    ),
+    "reversal": (
+        """SELECT t.id, MIN(e.id), a.key, SUM(e.amount_minor), t.reverses_id FROM market_ledgertransaction t
+        JOIN market_ledgerentry e ON e.transaction_id IN (t.id, t.reverses_id)
+        JOIN market_account a ON a.id = e.account_id
+        WHERE t.reverses_id IS NOT NULL GROUP BY t.id, t.reverses_id, a.key HAVING SUM(e.amount_minor) <> 0""",
+        "transaction {0} is not the opposite of {4}, which it reverses: {3} is left in {2}",
+    ),
+    "external_id": (
+        # adding nothing keeps the database from asking the index that should have prevented it
+        """SELECT MAX(id), NULL, NULL, source, external FROM
+        (SELECT id, source, source_id || '' AS external FROM market_ledgertransaction) AS t
+        GROUP BY source, external HAVING COUNT(*) > 1""",
+        "transaction {0} has the external id {3} {4} of an earlier one",
+    ),
+    "balance": (
+        """SELECT MAX(e.transaction_id), NULL, a.key, a.balance_minor, COALESCE(SUM(e.amount_minor), 0)
+        FROM market_account a LEFT JOIN market_ledgerentry e ON e.account_id = a.id
+        GROUP BY a.id, a.key, a.balance_minor HAVING COALESCE(SUM(e.amount_minor), 0) <> a.balance_minor""",
+        "account {2} says {3}, its entries come to {4}",
+    ),
+    "overdrawn": (
+        "SELECT NULL, NULL, key, balance_minor FROM market_account WHERE balance_minor < 0 AND kind IN ({kinds})".format(  # noqa: S608 - words of ours
+            kinds=", ".join(f"'{kind.value}'" for kind in NEVER_NEGATIVE)
+        ),
+        "account {2} may not be below zero and says {3}",
+    ),
+    "currency": (
+        """SELECT NULL, NULL, NULL, currency, SUM(balance_minor) FROM market_account
+        GROUP BY currency HAVING SUM(balance_minor) <> 0""",
+        "all accounts in {3} come to {4}, not to zero",
+    ),
+}
+
 
 def verify_ledger() -> LedgerReport:
-    """Count the whole ledger again: every transaction has entries and sums to zero per currency, every balance is the sum of its
-    account's entries and that of its last one, all accounts together come to zero per currency. A handful of grouping queries;
-    changes nothing. Consistent when the caller runs it in one REPEATABLE READ transaction or nothing is being sold."""
-    faults = [
-        f"transaction {row['transaction_id']} is off by {row['total']} {row['account__currency']}"
-        for row in LedgerEntry.objects.values("transaction_id", "account__currency")
-        .annotate(total=Sum("amount_minor"))
-        .exclude(total=0)[:100]
-    ]
-    faults += [
-        f"transaction {pk} has no entries"
-        for pk in LedgerTransaction.objects.annotate(count=Count("entries"))
-        .filter(count=0)
-        .values_list("pk", flat=True)[:100]
-    ]
-    newest = LedgerEntry.objects.filter(account=OuterRef("pk")).order_by("-pk").values("balance_after_minor")[:1]
-    summed = Account.objects.annotate(
-        total=Coalesce(Sum("entries__amount_minor"), 0), last=Coalesce(Subquery(newest), 0)
-    ).exclude(Q(total=F("balance_minor")) & Q(last=F("balance_minor")))
-    faults += [
-        f"account {account.key} says {account.balance_minor}, its entries come to {account.total}, the last one says {account.last}"
-        for account in summed[:100]
-    ]
-    faults += [
-        f"all accounts in {row['currency']} come to {row['total']}, not to zero"
-        for row in Account.objects.values("currency").annotate(total=Sum("balance_minor")).exclude(total=0)
-    ]
-    return LedgerReport(
-        LedgerTransaction.objects.count(), LedgerEntry.objects.count(), Account.objects.count(), tuple(faults[:100])
-    )
+    """Count the whole ledger again, the entries and not the balances kept beside them. Each entry follows from the one before it
+    in its account; each transaction has entries, a seal and the sum of zero in each currency; a reversal is the opposite of
+    what it reverses; no external id was used twice; each balance is the sum of its account's entries; all accounts of a
+    currency come to zero. A handful of statements over whole tables, in one snapshot where the caller has not begun a
+    transaction; nothing is held up and nothing changed."""
+    faults: list[Fault] = []
+    with _snapshot(), connection.cursor() as cursor:
+        for check, (statement, sentence) in _CHECKS.items():
+            cursor.execute(_FAULTS.format(statement))
+            for row in cursor.fetchall():
+                number, entry, account = row[:3]
+                faults.append(Fault(check, sentence.format(*row), entry, number, account))
+        counts = [model.objects.count() for model in (LedgerTransaction, LedgerEntry, Account)]
+    faults.sort(key=lambda fault: fault.transaction or sys.maxsize)
+    return LedgerReport(counts[0], counts[1], counts[2], tuple(faults))
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    """All reads see one moment, and no writer waits."""
+    if connection.in_atomic_block:
+        yield
+        return
+    connection.ensure_connection()
+    if connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+        return
+    # the site's transactions take SQLite's write lock when they begin; one that only reads must not
+    usual, connection.transaction_mode = connection.transaction_mode, "DEFERRED"  # type: ignore[attr-defined]
+    try:
+        with transaction.atomic():
+            yield
+    finally:
+        connection.transaction_mode = usual  # type: ignore[attr-defined]
 
 
 def _checked(legs: Iterable[Leg]) -> dict[AccountRef, int]:

@@ -46,7 +46,7 @@ print(json.dumps({
     'usage': usage,
     'wallets': accounts('wallet'),
     'earnings': accounts('earnings'),
-    'ledger': list(verify_ledger().faults),
+    'ledger': list(map(str, verify_ledger().faults)),
     'edges': sorted({f'{e.source.kind} {e.relation} {e.target.kind}'
                      for e in Edge.objects.select_related('source', 'target')}),
 }))

@@ -40,7 +40,7 @@ print(json.dumps(dict(
     calls=sum(records.values_list('quantity', flat=True)),
     payers=sorted({{str(payer) for payer in records.values_list('payer', flat=True)}}) == [str(order.buyer.uuid)],
     kinds=[row.kind for row in LedgerTransaction.objects.filter(order=order).order_by('pk')],
-    faults=list(verify_ledger().faults),
+    faults=list(map(str, verify_ledger().faults)),
 )))
 """
 BILL_NOW = "from work.door import enqueue; enqueue('market.bill_usage'); print(1)"

@@ -13,7 +13,8 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import orders
+from market.services import ledger, orders, payout_accounts, payouts
+from market.services.ledger import Leg, TransactionKind
 from registry.models import RepoSource
 from registry.services import (
     collections,
@@ -145,6 +146,14 @@ def build() -> World:
     }
 
     teams.create_team(owner, acme, "crew")
+    account = payout_accounts.set_payout_account(
+        owner, acme.namespace, currency="CRD", method="outside", destination="IBAN 12345678"
+    )
+    earned = [Leg(ledger.issued("CRD"), -5000), Leg(ledger.earnings(acme.namespace, "CRD"), 5000)]
+    ledger.post(TransactionKind.ISSUE, "table", "earned", earned)
+    payout = payouts.pay_out(account.pk, run="table")
+    assert payout is not None
+    names |= {"payout_account": str(account.uuid), "payout": str(payout.uuid)}
     export = exports.ask_for_export(owner, repo=versions["algorithm"].repo)
     exports.make_export(export.pk)
     names |= {"export": str(export.uuid), "import": str(imports.begin_import(owner, "acme", 5).uuid)}

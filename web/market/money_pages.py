@@ -317,6 +317,7 @@ MOVEMENTS = {
     "usage": "calls made",
     "release": "paid back",
     "reversal": "taken back",
+    "payout": "payout",
 }
 """Kinds of movements in the words of those whose money it is."""
 

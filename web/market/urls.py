@@ -1,6 +1,6 @@
 from django.urls import path
 
-from web.market import money_views, royalty_views, sell_views, views
+from web.market import money_views, payout_views, royalty_views, sell_views, statement_pages, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -19,6 +19,15 @@ urlpatterns = [
     path("earnings/statement.csv", money_views.earnings_csv, name="earnings-csv"),
     path("earnings/listings.csv", money_views.earned_csv, name="earned-csv"),
     path("earnings/sales.csv", money_views.sales_csv, name="sales-csv"),
+    path("statements", statement_pages.statement, name="statement"),
+    path("statements/entries.csv", statement_pages.statement_csv, name="statement-csv"),
+    path("payouts", payout_views.payouts, name="payouts"),
+    path("payouts/accounts/<uuid:uuid>/removal", payout_views.account_removal, name="payout-account-removal"),
+    path("payouts/<uuid:uuid>", payout_views.payout, name="payout"),
+    path("payouts/<uuid:uuid>/payment", payout_views.payment, name="payout-payment"),
+    path("payouts/<uuid:uuid>/failure", payout_views.failure, name="payout-failure"),
+    path("-/payouts", payout_views.desk, name="payout-desk"),
+    path("-/payouts/release", payout_views.release, name="payout-release"),
     path("-/credits", money_views.credit, name="credits"),
     path("sell", sell_views.sell, name="sell"),
     path("sell/new", sell_views.new_listing, name="new-listing"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import royalties, views
+from api.v1.market import payouts, royalties, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -21,6 +21,14 @@ urlpatterns = [
     path("namespaces/<str:name>/access", views.Access.as_view()),
     path("namespaces/<str:name>/wallet", views.Wallet.as_view()),
     path("namespaces/<str:name>/statement", views.Statement.as_view()),
+    path("namespaces/<str:name>/payable", payouts.Payables.as_view()),
+    path("namespaces/<str:name>/payout-accounts", payouts.Accounts.as_view()),
+    path("namespaces/<str:name>/payout-hold", payouts.Hold.as_view()),
+    path("payout-accounts/<uuid:uuid>", payouts.Account.as_view()),
+    path("payouts", payouts.Payouts.as_view()),
+    path("payouts/<uuid:uuid>", payouts.Payout.as_view()),
+    path("payouts/<uuid:uuid>/payment", payouts.Payment.as_view()),
+    path("payouts/<uuid:uuid>/failure", payouts.Failure.as_view()),
     path("namespaces/<str:name>/earnings", views.Earnings.as_view()),
     path("namespaces/<str:name>/credits", views.Credits.as_view()),
 ]

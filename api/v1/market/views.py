@@ -1,8 +1,10 @@
 """Listings, plans, orders, refunds, access and money."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +15,7 @@ from api.v1.base import IDEMPOTENCY_HEADER, KEY_PARAMETER, PAGE_PARAMETERS, View
 from api.v1.market import wire
 from common.errors import Invalid
 from common.pagination import keyset_page
-from market import policies, queries
+from market import policies, queries, statements
 from market.search import search_listings
 from market.search_index import FACETS
 from market.services import listings, orders, refunds, wallet
@@ -207,28 +209,58 @@ class Wallet(NamespaceView):
 
 class Statement(NamespaceView):
     @extend_schema(
-        responses=page_of(wire.MovementWire),
+        responses=wire.StatementPage,
         parameters=[
             *PAGE_PARAMETERS,
             OpenApiParameter("account", str, enum=["wallet", "earnings"]),
-            OpenApiParameter("currency", str),
+            OpenApiParameter("currency", str, description="With it, opening and closing balance are told."),
+            OpenApiParameter("since", OpenApiTypes.DATETIME, description="Wants a currency."),
+            OpenApiParameter(
+                "until", OpenApiTypes.DATETIME, description="Wants a currency; this instant is not in it."
+            ),
         ],
         tags=["market"],
     )
     def get(self, request: Request, name: str) -> Response:
-        """Every movement of the wallet or the earnings, newest first, with the balance after it."""
-        kind = request.query_params.get("account", "wallet")
-        if kind not in {"wallet", "earnings"}:
+        """Every movement of the wallet or the earnings, newest first, in words and with the balance after it."""
+        params = request.query_params
+        kind, currency = params.get("account", "wallet"), params.get("currency")
+        if kind not in statements.KINDS:
             raise Invalid("account is wallet or earnings.", fields={"account": "unknown"})
         namespace = self.namespace(Action.NAMESPACE_WALLET if kind == "wallet" else Action.NAMESPACE_SELL)
-        page = queries.statement(
+        since, until = self.moment("since"), self.moment("until")
+        if currency is None:
+            if since or until:
+                raise Invalid("Name the currency of the statement.", fields={"currency": "missing"})
+            page = queries.statement(namespace, kind=kind, cursor=self.cursor, limit=self.page_limit())
+            response = self.paged(page, wire.movement)
+            response.data |= {"opening_minor": None, "closing_minor": None}
+            return response
+        found = statements.statement_of(
             namespace,
-            kind=AccountKind(kind),
-            currency=request.query_params.get("currency"),
+            AccountKind(kind),
+            currency,
+            since=since,
+            until=until,
             cursor=self.cursor,
             limit=self.page_limit(),
         )
-        return self.paged(page, wire.movement)
+        response = self.paged(found.page, wire.line)
+        response.data |= {
+            "opening_minor": found.opening.amount_minor,
+            "closing_minor": found.closing.amount_minor,
+        }
+        return response
+
+    def moment(self, name: str) -> datetime | None:
+        raw = self.request.query_params.get(name)
+        if not raw:
+            return None
+        try:
+            found = datetime.fromisoformat(raw)
+        except ValueError as error:
+            raise Invalid(f"{name} is an instant such as 2026-01-31T00:00:00Z.", fields={name: "not a time"}) from error
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class Earnings(NamespaceView):

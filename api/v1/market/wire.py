@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from market.statements import lines_of
 from market.states import ListingState, OrderState, PlanKind, SubjectKind, Visibility
 
 if TYPE_CHECKING:
     from market.models import LedgerEntry, Listing, Order, Plan
     from market.queries import Access, Balances, Earned
+    from market.statements import Line
 
 SUBJECTS = [each.value for each in SubjectKind]
 PLANS = [each.value for each in PlanKind]
@@ -143,11 +145,25 @@ class WalletWire(serializers.Serializer):
 
 class MovementWire(serializers.Serializer):
     at = serializers.DateTimeField()
+    transaction = serializers.UUIDField()
     kind = serializers.CharField()
     memo = serializers.CharField(allow_blank=True)
+    text = serializers.CharField()
     currency = serializers.CharField()
     amount_minor = serializers.IntegerField()
     balance_after_minor = serializers.IntegerField()
+    order = serializers.UUIDField(allow_null=True)
+    payout = serializers.UUIDField(allow_null=True)
+
+
+class StatementPage(serializers.Serializer):
+    items = MovementWire(many=True)
+    opening_minor = serializers.IntegerField(
+        allow_null=True, help_text="In the account when the period began; null unless one currency was asked for."
+    )
+    closing_minor = serializers.IntegerField(allow_null=True, help_text="In the account when it ended.")
+    next_cursor = serializers.CharField(allow_null=True)
+    next = serializers.URLField(allow_null=True)
 
 
 class CreditsNew(serializers.Serializer):
@@ -250,13 +266,23 @@ def balance(row: "Balances") -> dict[str, Any]:
 
 
 def movement(row: "LedgerEntry") -> dict[str, Any]:
+    """Wants transaction, order, listing, buyer and account joined."""
+    (told,) = lines_of([row], row.account.currency)
+    return line(told)
+
+
+def line(row: "Line") -> dict[str, Any]:
     return {
-        "at": row.transaction.at,
-        "kind": row.transaction.kind,
-        "memo": row.transaction.memo,
-        "currency": row.account.currency,
-        "amount_minor": row.amount_minor,
-        "balance_after_minor": row.balance_after_minor,
+        "at": row.at,
+        "transaction": row.transaction,
+        "kind": row.kind,
+        "memo": row.memo,
+        "text": row.text,
+        "currency": row.amount.currency,
+        "amount_minor": row.amount.amount_minor,
+        "balance_after_minor": row.balance.amount_minor,
+        "order": row.order,
+        "payout": row.payout,
     }
 
 
