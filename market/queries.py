@@ -11,7 +11,7 @@ from django.db.models import Count, Model, Prefetch, Q, QuerySet, Sum
 from accounts.actors import Actor
 from common.money import Money
 from common.pagination import Page, keyset_page
-from market.models import Account, AccountKind, Coupon, Entitlement, LedgerEntry, Listing, Order
+from market.models import Account, AccountKind, Coupon, Entitlement, LedgerEntry, Listing, Order, Plan
 from market.next_call import NextCall, next_call
 from market.policies import public_plans, visible_listings
 from market.rating import charge_upto
@@ -233,3 +233,13 @@ def _access(entitlement: Entitlement, used: int | None) -> Access:
 def coupons_of(coupons: QuerySet[Coupon]) -> QuerySet[Coupon]:
     """With the number of orders that have each now, as `used`."""
     return coupons.annotate(used=Count("redemptions", filter=Q(redemptions__returned_at__isnull=True)))
+
+
+def listings_of(seller: "Namespace") -> QuerySet[Listing]:
+    """What a namespace lists, in any state."""
+    return Listing.objects.filter(namespace=seller)
+
+
+def plans_of(seller: "Namespace") -> QuerySet[Plan]:
+    """The plans of what a namespace lists, private and retired ones too; listings joined."""
+    return Plan.objects.filter(listing__namespace=seller).select_related("listing")

@@ -86,7 +86,12 @@ def test_the_seller_bears_what_a_coupon_takes_off(seller, buyer, listing, terms,
     order = buy(buyer, listing)
     paid = 1999 - off
     fee = (paid * 20 + 99) // 200
-    assert (order.state, order.total_minor, order.discount_minor, order.coupon_code) == ("fulfilled", paid, off, "SPRING")
+    assert (order.state, order.total_minor, order.discount_minor, order.coupon_code) == (
+        "fulfilled",
+        paid,
+        off,
+        "SPRING",
+    )
     refs = [wallet(buyer.namespace, "CRD"), earnings(seller.namespace, "CRD"), fees("CRD")]
     assert [balance(ref) for ref in refs] == [10_000 - paid, paid - fee, fee]
     assert used(made) == 1

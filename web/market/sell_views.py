@@ -51,7 +51,7 @@ def editor(request: Request, uuid: UUID) -> HttpResponse:
 @require_POST
 def plan_addition(request: Request, uuid: UUID) -> HttpResponse:
     listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
-    plan_form = PlanForm(request.POST, is_endpoint=listing.subject_kind == "endpoint")
+    plan_form = PlanForm(request.POST, is_endpoint=listing.subject_kind == "endpoint", zone=request.user.timezone)
     if submit(plan_form, listings.add_plan, request.actor, listing):
         messages.success(request, "The plan is added.")
         return HttpResponseRedirect(f"/sell/{uuid}")
@@ -97,7 +97,7 @@ def _editor(
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    plan_form = plan_form or PlanForm(is_endpoint=listing.subject_kind == "endpoint")
+    plan_form = plan_form or PlanForm(is_endpoint=listing.subject_kind == "endpoint", zone=request.user.timezone)
     page = EditorPage.of(request.actor, listing, form or ListingForm.of(listing), plan_form, problem)
     return render(request, "market/editor.html", page, status=status)
 
