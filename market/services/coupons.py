@@ -54,9 +54,9 @@ def create_coupon(
     record. Raises Invalid per field; Conflict while another coupon of the seller has the code; NotFound, Forbidden."""
     seller = require_namespace(actor, namespace, Action.LISTING_MANAGE)
     wanted = normalised(code)
-    listings, plans = sorted({str(each) for each in listings}), sorted({str(each) for each in plans})
+    for_listings, for_plans = sorted({str(each) for each in listings}), sorted({str(each) for each in plans})
     faults = _faults(wanted, percent_bp, amount_minor, currency, (limit_total, limit_per_buyer), starts_at, ends_at)
-    if not _all_sold_by(seller, listings, plans):
+    if not _all_sold_by(seller, for_listings, for_plans):
         faults["plans" if plans else "listings"] = f"choose from what {seller.name} sells"
     if faults:
         raise Invalid(
@@ -74,8 +74,8 @@ def create_coupon(
                 limit_per_buyer=limit_per_buyer,
                 starts_at=starts_at,
                 ends_at=ends_at,
-                listings=listings,
-                plans=plans,
+                listings=for_listings,
+                plans=for_plans,
             )
             audit.record(
                 actor, "market:coupon:created", "coupon", coupon.uuid, namespace_id=seller.pk, code=coupon.code

@@ -1,5 +1,6 @@
 """Private offers: word to the one who may take it."""
 
+from typing import cast
 from urllib.parse import quote
 
 from django.db.models import Q
@@ -19,7 +20,7 @@ def tell_of_offers(listing: Listing) -> None:
         until = f", until {offer.offer_ends_at:%-d %b %Y, %H:%M} UTC" if offer.offer_ends_at else ""
         note = f" “{offer.offer_note}”" if offer.offer_note else ""
         notify(
-            offer.offered_to_id,
+            cast("int", offer.offered_to_id),
             "market:offer:made",
             f"{listing.namespace.name} offers you {listing.title} for {price_of(offer)}{until}.{note}",
             url=f"/listings/{quote(listing.namespace.name)}/{quote(listing.slug)}/checkout?plan={offer.uuid}",

@@ -23,14 +23,14 @@ from market.rating import (
 
 @st.composite
 def packs(draw):
-    paid, included = draw(st.integers(1, 5_000)), draw(st.integers(0, 500))
+    paid, included = draw(st.integers(1, 400)), draw(st.integers(0, 50))
     return CallPack(paid + included, included, draw(st.integers(0, 10**12)), draw(tiers()))
 
 
 @st.composite
 def tiers(draw):
     """None, or up to four that end within the calls of a pack or beyond."""
-    ends = sorted(draw(st.sets(st.integers(1, 6_000), max_size=3)))
+    ends = sorted(draw(st.sets(st.integers(1, 500), max_size=3)))
     prices = [draw(st.integers(1, 10**6)), *(draw(st.integers(0, 10**6)) for _ in ends)]
     return tuple(Tier(end, price) for end, price in zip([*ends, None], prices, strict=True)) if ends else ()
 
@@ -43,7 +43,7 @@ def price_at(steps, number):
 percents = st.integers(0, 100)
 
 
-@given(packs(), percents, st.lists(st.integers(0, 6_000), max_size=20))
+@given(packs(), percents, st.lists(st.integers(0, 500), max_size=20))
 def test_billing_in_any_steps_comes_to_the_same_to_the_last_unit(pack, percent, marks):
     steps = [0, *sorted(marks), pack.granted_calls * 2]
     parts = [settle(pack, percent, settled_calls=first, used_calls=second) for first, second in pairwise(steps)]
@@ -54,7 +54,7 @@ def test_billing_in_any_steps_comes_to_the_same_to_the_last_unit(pack, percent, 
     assert all(min(part.charged_minor, part.seller_minor, part.fee_minor) >= 0 for part in parts)
 
 
-@given(packs(), st.integers(0, 6_000))
+@given(packs(), st.integers(0, 500))
 def test_a_part_is_charged_its_share_rounded_down(pack, used):
     steps = pack.tiers or (Tier(None, 1),)
     prices = [price_at(steps, number) for number in range(1, pack.paid_calls + 1)]
@@ -63,7 +63,7 @@ def test_a_part_is_charged_its_share_rounded_down(pack, used):
     assert charge_upto(pack, used) <= charge_upto(pack, used + 1) <= pack.total_minor
 
 
-@given(packs(), st.integers(0, 6_000))
+@given(packs(), st.integers(0, 500))
 def test_the_price_of_a_call_is_what_the_charge_grows_by(pack, used):
     price = price_of_call(pack, used)
     if used >= pack.granted_calls:
@@ -73,7 +73,7 @@ def test_the_price_of_a_call_is_what_the_charge_grows_by(pack, used):
         assert abs(charge_upto(pack, used + 1) - charge_upto(pack, used) - price) < 1
 
 
-@given(tiers().filter(bool), st.integers(1, 6_000), st.sampled_from([1, 1000]))
+@given(tiers().filter(bool), st.integers(1, 600), st.sampled_from([1, 1000]))
 def test_tiers_sum_to_what_the_calls_cost_one_by_one(steps, quantity, unit):
     steps = [Tier(step.up_to_calls and step.up_to_calls * unit, step.price_minor) for step in steps]
     one_by_one = sum(price_at(steps, number * unit) for number in range(1, quantity + 1))

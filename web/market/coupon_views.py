@@ -14,6 +14,7 @@ from web.forms import submit
 from web.links import with_query
 from web.market.coupon_forms import CouponForm
 from web.market.coupon_pages import PATH, CouponsPage, OffersPage, choices_of
+from web.market.fields import zone_of
 from web.render import Request, form_status, render
 
 
@@ -22,7 +23,7 @@ def coupons(request: Request) -> HttpResponse:
     request.actor.require_authenticated()
     owner = require_namespace(request.actor, request.GET.get("owner") or request.actor.username, Action.LISTING_MANAGE)
     listings, plans = choices_of(owner)
-    form = CouponForm(request.POST or None, zone=request.user.timezone, listings=listings, plans=plans)
+    form = CouponForm(request.POST or None, zone=zone_of(request.user), listings=listings, plans=plans)
     if request.method == "POST" and (made := submit(form, service.create_coupon, request.actor, namespace=owner.name)):
         messages.success(request, f"The coupon {made.code} is made.")
         return HttpResponseRedirect(with_query(PATH, owner=owner.name))

@@ -25,6 +25,11 @@ class LocalDateTimeField(forms.DateTimeField):
             return super().to_python(value)
 
 
+def zone_of(user: object) -> str:
+    """The time zone of somebody's account."""
+    return getattr(user, "timezone", "UTC")
+
+
 def tiers_from(text: str, currency: str) -> list[tuple[int | None, int]]:
     """`1000: 0.20` on a line, the last one `rest: 0.10`, as (up_to_calls or None, price_minor). Raises Invalid."""
     found: list[tuple[int | None, int]] = []

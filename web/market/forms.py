@@ -37,12 +37,10 @@ class CheckoutForm(forms.Form):
     accept = forms.BooleanField(label="I agree to the licence and to this price")
     key = forms.CharField(max_length=80, widget=forms.HiddenInput)
 
-    def __init__(
-        self, actor: Actor, plan: "Plan", *args: Any, initial: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, actor: Actor, plan: "Plan", data: Any = None, initial: dict[str, Any] | None = None) -> None:
         is_by_call = plan.kind == PlanKind.PAY_PER_CALL and plan.unit_calls == 1
         usual = {"key": str(new_uuid()), "quantity": 100 if is_by_call else 1}
-        super().__init__(*args, initial=usual | (initial or {}), **kwargs)
+        super().__init__(data, initial=usual | (initial or {}))
         buyers = [
             each
             for each in acting_namespaces(actor, Action.NAMESPACE_BUY)
