@@ -107,9 +107,11 @@ def archive_coupon(actor: Actor, coupon: Coupon) -> Coupon:
 def find(plan: Plan, code: str) -> Coupon | None:
     """The coupon of the plan's seller by its code as somebody typed it; None when nothing was typed. Raises Invalid for one that
     there is not."""
-    wanted = normalised(code)[: CODE_LIMIT + 1]
+    wanted = normalised(code)
     if not wanted:
         return None
+    if _CODE.fullmatch(wanted) is None:
+        raise _refusal("unknown", "A coupon is a code of letters, digits, dashes or underscores, such as SPRING25.")
     # of those that had the code the one that lives, else the last one: it is told that it has ended
     found = Coupon.objects.filter(namespace=plan.listing.namespace_id, code=wanted)
     coupon = found.filter(archived_at__isnull=True).first() or found.order_by("-pk").first()

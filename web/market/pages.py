@@ -206,7 +206,7 @@ class QuoteView:
     def of(cls, actor: Actor, plan: "Plan", form: forms.Form) -> "QuoteView | None":
         """For what stands in the form; None when nobody is chosen to buy for. About six queries."""
         given = {name: form[name].value() for name in form.fields if name in {"buyer_namespace", "quantity", "coupon"}}
-        if not given.get("buyer_namespace"):
+        if given.get("buyer_namespace") not in dict(form.fields["buyer_namespace"].choices):  # type: ignore[attr-defined]
             return None
         quantity = str(given.get("quantity") or "")
         try:
