@@ -1,20 +1,25 @@
 """Money is an integer of minor units and a currency; no float ever touches it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from common.errors import Invalid
 
 CREDIT = "CRD"
 """Credits of this installation: what departments charge each other in, and the embedded default."""
 
-EXPONENTS = {
-    CREDIT: 2, "AUD": 2, "BRL": 2, "CAD": 2, "CHF": 2, "CNY": 2, "CZK": 2, "DKK": 2, "EUR": 2, "GBP": 2, "HKD": 2, "HUF": 2,
-    "ILS": 2, "INR": 2, "JPY": 0, "KRW": 0, "KWD": 3, "MXN": 2, "NOK": 2, "NZD": 2, "PLN": 2, "SEK": 2, "SGD": 2, "TND": 3,
-    "USD": 2, "ZAR": 2,
-}  # fmt: skip
-"""Digits after the point (ISO 4217); what is not listed cannot be used."""
+_CODES_BY_EXPONENT = {
+    0: "CLP ISK JPY KRW PYG UGX VND XAF XOF XPF",
+    2: "AED ARS AUD BRL CAD CHF CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR KES MAD MXN MYR NGN NOK NZD PEN PHP PLN"
+    " QAR RON SAR SEK SGD THB TRY TWD UAH USD ZAR",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+}
+EXPONENTS = {CREDIT: 2} | {code: digits for digits, codes in _CODES_BY_EXPONENT.items() for code in codes.split()}
+"""Digits after the point: column "minor unit" of ISO 4217, list one. What is not listed cannot be used."""
+
+_AMOUNT = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,12})?")
 
 LIMIT_MINOR = 10**15
 """Largest amount of one movement, minor units: leaves head-room for sums in 64 bits."""
@@ -92,13 +97,14 @@ def parse_amount(text: str, currency: str) -> Money:
     exponent = EXPONENTS.get(currency)
     if exponent is None:
         raise Invalid(f"{currency} is not a currency of this site.", fields={"currency": "unknown"})
-    try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or abs(number) > LIMIT_MINOR:
-        raise Invalid("Write the amount as a number such as 12.50.", fields={"amount": "not a number"})
-    minor = number.scaleb(exponent)
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        example = f"{Decimal(1250).scaleb(-exponent):.{exponent}f}"
+        raise Invalid(f"Write the amount as a number such as {example}.", fields={"amount": "not a number"})
+    minor = Decimal(match[0]).scaleb(exponent)
     if minor != minor.to_integral_value():
-        raise Invalid(f"{currency} has {exponent} digits after the point.", fields={"amount": "too many digits"})
+        digits = f"at most {exponent} digits" if exponent else "no digits"
+        raise Invalid(f"{currency} has {digits} after the point.", fields={"amount": "too many digits"})
+    if abs(minor) > LIMIT_MINOR:
+        raise Invalid("The amount is too large.", fields={"amount": "too large"})
     return Money(int(minor), currency)

@@ -1,13 +1,16 @@
 """What the fields of listings and plans may hold. Pure checks: every fault is named by its field, all at once."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+from common.clock import now
 from common.errors import Invalid
 from common.ids import NAME_LIMIT
 from common.money import EXPONENTS, LIMIT_MINOR
+from market import tiers as volume
 from market.models import Listing
 from market.states import PlanKind, SubjectKind, Visibility
 
@@ -15,7 +18,7 @@ Word = TypeVar("Word", bound=StrEnum)
 
 _LIMITS = {"title": 120, "summary": 300, "description": 50_000, "category": 60, "task": 80, "licence": 80}
 _TAG_LIMIT, _TAG = 20, re.compile(r"[a-z0-9][a-z0-9 ._:-]{0,39}")
-_REFUND_DAYS_LIMIT, _CALLS_LIMIT = 365, 10**12
+_REFUND_DAYS_LIMIT, _CALLS_LIMIT, _NOTE_LIMIT = 365, 10**12, 500
 
 
 def word_of(words: type[Word], text: object, field: str) -> Word:
@@ -68,7 +71,14 @@ def _tags(value: object, faults: dict[str, str]) -> list[str]:
 
 
 def check_plan(
-    listing: Listing, kind: PlanKind, price: int, currency: str, unit: int, included: int | None, days: int
+    listing: Listing,
+    kind: PlanKind,
+    price: int,
+    currency: str,
+    unit: int,
+    included: int | None,
+    days: int,
+    tiers: Sequence[tuple[int | None, int]] = (),
 ) -> None:
     faults: dict[str, str] = {}
     is_endpoint = listing.subject_kind == SubjectKind.ENDPOINT
@@ -84,8 +94,27 @@ def check_plan(
         faults["included_calls"] = "a number of calls, for an endpoint"
     if included == 0 and kind != PlanKind.PAY_PER_CALL:
         faults["included_calls"] = "at least 1, or none for no limit"
+    if tiers and kind != PlanKind.PAY_PER_CALL:
+        faults["tiers"] = "only calls that are paid one by one have prices by volume"
+    elif tiers and (fault := volume.fault_of(tiers, unit)):
+        faults["tiers"] = fault
     if not 0 <= days <= _REFUND_DAYS_LIMIT:
         faults["refund_window_days"] = f"0 to {_REFUND_DAYS_LIMIT}"
+    if faults:
+        raise Invalid(
+            "Please correct: " + "; ".join(f"{name}: {fault}" for name, fault in faults.items()), fields=faults
+        )
+
+
+def check_offer(*, is_private: bool, ends_at: datetime | None, note: str) -> None:
+    """What may be said with a private offer, and only with one."""
+    faults: dict[str, str] = {}
+    if not is_private and (ends_at is not None or note):
+        faults["offered_to"] = "an end and a note go with a private offer: name its buyer"
+    if ends_at is not None and ends_at <= now():
+        faults["offer_ends_at"] = "in the future"
+    if len(note) > _NOTE_LIMIT or "\x00" in note:
+        faults["offer_note"] = f"text of at most {_NOTE_LIMIT} characters"
     if faults:
         raise Invalid(
             "Please correct: " + "; ".join(f"{name}: {fault}" for name, fault in faults.items()), fields=faults

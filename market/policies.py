@@ -6,13 +6,15 @@ from django.db.models import Q, QuerySet
 
 from accounts.actors import Actor
 from accounts.permissions import SCOPE_OF_ACTION, Action
+from common.clock import now
 from common.errors import Forbidden, NotFound
-from market.models import Entitlement, Listing, Order, Payout, PayoutAccount, Plan
+from market.models import Coupon, Entitlement, Listing, Order, Payout, PayoutAccount, Plan
 from market.states import ListingState, Visibility
 
 
 def visible_listings(actor: Actor) -> QuerySet[Listing]:
-    """Published listings that the actor may find, and all those of the sellers it manages; namespaces joined."""
+    """Published listings that the actor may find or has a private offer of, and all those of the sellers it manages; namespaces
+    joined."""
     listings = Listing.objects.select_related("namespace")
     if actor.is_system or actor.is_staff:
         return listings
@@ -23,6 +25,7 @@ def visible_listings(actor: Actor) -> QuerySet[Listing]:
     return listings.filter(
         public
         | (published & Q(visibility=Visibility.ORGANIZATION, namespace_id__in=actor.member_namespaces()))
+        | (published & Q(pk__in=_private_offers(actor).values("listing_id")))
         | Q(namespace_id__in=_namespaces_where(actor, Action.LISTING_MANAGE))
     )
 
@@ -39,11 +42,56 @@ def require_listing_by_uuid(actor: Actor, uuid: UUID | str, action: Action = Act
     return _managed(actor, visible_listings(actor).filter(uuid=uuid).first(), action)
 
 
+def public_plans() -> QuerySet[Plan]:
+    """Plans that are on sale to everybody who sees their listing, by number: what search and cards show."""
+    return Plan.objects.filter(retired_at__isnull=True, offered_to__isnull=True).order_by("number")
+
+
+def visible_plans(actor: Actor) -> QuerySet[Plan]:
+    """Plans of the listings that the actor may see, retired ones too. A private offer is seen by the people of its buyer, by those
+    who manage the seller's listings and by staff. Joined with listing, seller and buyer."""
+    plans = Plan.objects.filter(listing__in=visible_listings(actor)).select_related("listing__namespace", "offered_to")
+    if actor.is_system or actor.is_staff:
+        return plans
+    return plans.filter(
+        Q(offered_to__isnull=True)
+        | Q(offered_to_id__in=_namespaces_where(actor, Action.NAMESPACE_READ))
+        | Q(listing__namespace_id__in=_namespaces_where(actor, Action.LISTING_MANAGE))
+    )
+
+
+def plans_on_sale(actor: Actor, listing: Listing) -> QuerySet[Plan]:
+    """The plans of a listing that can be ordered now, the actor's private offers too, oldest first."""
+    return _open(visible_plans(actor)).filter(listing=listing).order_by("number")
+
+
+def private_offers(actor: Actor) -> QuerySet[Plan]:
+    """Open private offers to the namespaces in which the actor may read; joined as `visible_plans`."""
+    offers = _private_offers(actor).filter(listing__state=ListingState.PUBLISHED)
+    return offers.select_related("listing__namespace", "offered_to")
+
+
+def visible_coupons(actor: Actor) -> QuerySet[Coupon]:
+    """Coupons of the sellers whose listings the actor manages; namespaces joined."""
+    coupons = Coupon.objects.select_related("namespace")
+    if actor.is_system or actor.is_staff:
+        return coupons
+    return coupons.filter(namespace_id__in=_namespaces_where(actor, Action.LISTING_MANAGE))
+
+
+def require_coupon(actor: Actor, uuid: UUID | str) -> Coupon:
+    """A coupon that the actor manages. Raises NotFound, Forbidden."""
+    coupon = visible_coupons(actor).filter(uuid=uuid).first()
+    if coupon is None:
+        raise NotFound("There is no such coupon.")
+    if not actor.may(Action.LISTING_MANAGE, coupon.namespace_id):
+        raise Forbidden(f"You may not manage the coupons of {coupon.namespace.name}.", action=Action.LISTING_MANAGE)
+    return coupon
+
+
 def require_plan(actor: Actor, uuid: UUID | str, action: Action = Action.LISTING_READ) -> Plan:
     """A plan of a listing on which `actor` may do `action`, joined with listing and seller. Raises NotFound, Forbidden."""
-    plan = (
-        Plan.objects.filter(uuid=uuid, listing__in=visible_listings(actor)).select_related("listing__namespace").first()
-    )
+    plan = visible_plans(actor).filter(uuid=uuid).first()
     if plan is None:
         raise NotFound("There is no such plan.")
     _managed(actor, plan.listing, action)
@@ -53,7 +101,9 @@ def require_plan(actor: Actor, uuid: UUID | str, action: Action = Action.LISTING
 def visible_orders(actor: Actor) -> QuerySet[Order]:
     """Orders of the namespaces for which the actor may read orders, and sales of those it sells for; newest first by the
     caller's paging. Staff see all."""
-    orders = Order.objects.select_related("listing__namespace", "plan", "buyer", "seller", "entitlement")
+    orders = Order.objects.select_related(
+        "listing__namespace", "plan", "buyer", "seller", "entitlement", "redemption__coupon"
+    )
     if actor.is_system or actor.is_staff:
         return orders
     return orders.filter(
@@ -103,6 +153,14 @@ def require_payout_account(actor: Actor, uuid: UUID | str) -> PayoutAccount:
     if account is None:
         raise NotFound("There is no such payout account.")
     return account
+
+
+def _private_offers(actor: Actor) -> QuerySet[Plan]:
+    return _open(Plan.objects.filter(offered_to_id__in=_namespaces_where(actor, Action.NAMESPACE_READ)))
+
+
+def _open(plans: QuerySet[Plan]) -> QuerySet[Plan]:
+    return plans.filter(Q(offer_ends_at__isnull=True) | Q(offer_ends_at__gt=now()), retired_at__isnull=True)
 
 
 def _namespaces_where(actor: Actor, action: Action) -> list[int]:

@@ -1,10 +1,12 @@
 """What plans cost, in words and beside each other."""
 
 from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from accounts.actors import Actor
-from common.money import Money, format_money
+from common.money import EXPONENTS, Money, format_money
 from compute.endpoint_policies import visible_endpoints
 from market.queries import listings_for
 from market.states import PlanKind
@@ -16,16 +18,39 @@ if TYPE_CHECKING:
     from registry.models import Version
 
 ENDPOINTS_LIMIT = 50
+_CALL_DIGITS = 6
+"""Digits that the price of a call has below the minor unit."""
 
 
 def price_of(plan: "Plan") -> str:
-    """`Free`, `12.00 CRD`, `0.02 CRD / call`, `5.00 CRD / 1,000 calls`."""
+    """`Free`, `12.00 CRD`, `0.02 CRD / call`, `5.00 CRD / 1,000 calls`; by volume that of the first step, and that others follow."""
     if plan.kind == PlanKind.FREE:
         return "Free"
     amount = format_money(Money(plan.price_minor, plan.currency))
     if plan.kind == PlanKind.ONE_TIME:
         return amount
-    return f"{amount} / call" if plan.unit_calls == 1 else f"{amount} / {plan.unit_calls:,} calls"
+    per_unit = f"{amount} / call" if plan.unit_calls == 1 else f"{amount} / {plan.unit_calls:,} calls"
+    return f"{per_unit}, then by volume" if plan.tiers else per_unit
+
+
+def call_price(minor: Fraction, currency: str) -> tuple[str, bool]:
+    """The price of one call as a number, `0.02` or `0.0025`, and whether that is exact: it may be a part of a minor unit, of which
+    six digits are told."""
+    exponent = EXPONENTS[currency]
+    scaled = minor * 10**_CALL_DIGITS
+    whole = round(scaled)
+    text = f"{Decimal(whole).scaleb(-exponent - _CALL_DIGITS):.{exponent + _CALL_DIGITS}f}"
+    number, _, digits = text.partition(".")
+    digits = digits[:exponent] + digits[exponent:].rstrip("0")
+    return f"{number}.{digits}" if digits else number, whole == scaled
+
+
+def call_price_in_words(minor: Fraction, currency: str) -> str:
+    """`0.0025 CRD`, `about 0.003333 CRD`, `free`."""
+    if not minor:
+        return "free"
+    number, is_exact = call_price(minor, currency)
+    return f"{'' if is_exact else 'about '}{number} {currency}"
 
 
 def compare_offers(actor: Actor, versions: "Sequence[Version]", base: int) -> Comparison:
@@ -81,7 +106,7 @@ def _judged(key: str, label: str, cells: "list[Cell]", offers: "list[list[Listin
 
 def _cheaper(before: "Plan", after: "Plan") -> tuple[Judgement, str]:
     same = (before.kind, before.currency, before.unit_calls) == (after.kind, after.currency, after.unit_calls)
-    if not same or before.price_minor == after.price_minor:
+    if not same or before.tiers != after.tiers or before.price_minor == after.price_minor:
         return Judgement.NONE, ""
     difference = Money(after.price_minor - before.price_minor, after.currency)
     sign = "+" if difference.amount_minor > 0 else ""

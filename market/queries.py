@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Model, Prefetch, QuerySet, Sum
+from django.db.models import Count, Model, Prefetch, Q, QuerySet, Sum
 
 from accounts.actors import Actor
 from common.money import Money
 from common.pagination import Page, keyset_page
-from market.models import Account, AccountKind, Entitlement, LedgerEntry, Listing, Order, Plan
-from market.policies import visible_listings
+from market.models import Account, AccountKind, Coupon, Entitlement, LedgerEntry, Listing, Order, Plan
+from market.next_call import NextCall, next_call
+from market.policies import public_plans, visible_listings
 from market.rating import charge_upto
 from market.services.entitlements import pack_of
-from market.states import ListingState, PlanKind
+from market.states import ListingState, PlanKind, SubjectKind
 from metering.queries import used_of_sources
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def earned_between(
 def orders_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Order]:
     """What a namespace bought, newest first, with plan, listing and seller."""
     orders = Order.objects.filter(buyer=namespace).select_related(
-        "plan", "listing__namespace", "buyer", "seller", "entitlement"
+        "plan", "listing__namespace", "buyer", "seller", "entitlement", "redemption__coupon"
     )
     return keyset_page(orders, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
 
@@ -164,7 +165,7 @@ def orders_of(namespace: "Namespace", *, cursor: str | None = None, limit: int =
 def sales_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Order]:
     """What a namespace sold, newest first, with plan, listing and buyer."""
     orders = Order.objects.filter(seller=namespace, paid_at__isnull=False).select_related(
-        "plan", "listing__namespace", "buyer", "seller", "entitlement"
+        "plan", "listing__namespace", "buyer", "seller", "entitlement", "redemption__coupon"
     )
     return keyset_page(orders, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
 
@@ -180,6 +181,8 @@ class Access:
     """None: without limit, or nothing to call."""
     charged_minor: int
     """Cost of the calls made so far, charged or about to be; prepaid plans only."""
+    next_call: NextCall | None
+    """What the next call costs; None: nothing to call."""
 
 
 def entitlements_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Access]:
@@ -204,14 +207,9 @@ def listing_for(actor: Actor, subject_uuid: UUID) -> Listing | None:
 
 def listings_for(actor: Actor, subject_uuids: Iterable[UUID]) -> dict[UUID, Listing]:
     """`listing_for` many subjects at once, by the subject's uuid. Two queries."""
-    on_sale = Prefetch("plans", Plan.objects.filter(retired_at__isnull=True).order_by("number"), to_attr="offers")
+    on_sale = Prefetch("plans", public_plans(), to_attr="offers")
     found = visible_listings(actor).filter(subject_uuid__in=list(subject_uuids), state=ListingState.PUBLISHED)
     return {listing.subject_uuid: listing for listing in found.order_by("-pk").prefetch_related(on_sale)}
-
-
-def plans_on_sale(listing: Listing) -> QuerySet[Plan]:
-    """The plans of a listing that can be ordered, oldest first."""
-    return Plan.objects.filter(listing=listing, retired_at__isnull=True).order_by("number")
 
 
 def entitlement_for(namespaces: list[int], listing: Listing) -> Entitlement | None:
@@ -236,4 +234,20 @@ def _access(entitlement: Entitlement, used: int | None) -> Access:
     left = None if granted is None or used is None else max(0, granted - used)
     is_prepaid = entitlement.order.plan.kind == PlanKind.PAY_PER_CALL
     charged = charge_upto(pack_of(entitlement), used or 0) if is_prepaid else 0
-    return Access(entitlement, used, left, charged)
+    following = next_call(entitlement, used or 0) if entitlement.subject_kind == SubjectKind.ENDPOINT else None
+    return Access(entitlement, used, left, charged, following)
+
+
+def coupons_of(coupons: QuerySet[Coupon]) -> QuerySet[Coupon]:
+    """With the number of orders that have each now, as `used`."""
+    return coupons.annotate(used=Count("redemptions", filter=Q(redemptions__returned_at__isnull=True)))
+
+
+def listings_of(seller: "Namespace") -> QuerySet[Listing]:
+    """What a namespace lists, in any state."""
+    return Listing.objects.filter(namespace=seller)
+
+
+def plans_of(seller: "Namespace") -> QuerySet[Plan]:
+    """The plans of what a namespace lists, private and retired ones too; listings joined."""
+    return Plan.objects.filter(listing__namespace=seller).select_related("listing")

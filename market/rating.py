@@ -1,21 +1,41 @@
-"""What used calls cost. Pure integers: no database, no clock, no rounding that depends on how often it is asked.
+"""What calls cost, and what coupons take off. Pure integers: no database, no clock, no rounding that depends on how often it is asked.
 
 Everything is computed from the beginning of the pack (`charge_upto`, `shares_upto`) and a settlement is the difference of two
 such values. So it does not matter in how many steps usage is billed: the sum is the same to the last minor unit, and when all
 calls are used it is exactly what was paid.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+
+WHOLE_BP = 10_000
+"""Basis points in the whole."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Paid calls up to and with number `up_to_calls` (None: all further ones) cost `price_minor` per unit of the plan. In a
+    sequence of tiers `up_to_calls` rises and only the last is None; each call has the price of the tier that it falls in."""
+
+    up_to_calls: int | None
+    price_minor: int
 
 
 @dataclass(frozen=True)
 class CallPack:
-    """Calls that were bought together. `total_minor` is the price of all paid calls; `included_calls` of `granted_calls` are
-    free and are used first. 0 ≤ included < granted, total ≥ 0."""
+    """Calls that were bought together. `total_minor` is what all paid calls cost, a discount taken off; `included_calls` of
+    `granted_calls` are free and are used first. 0 ≤ included < granted, total ≥ 0. With `tiers`, of which the first is not
+    free, the total is spread over the calls in proportion to their prices; without, evenly."""
 
     granted_calls: int
     included_calls: int
     total_minor: int
+    tiers: tuple[Tier, ...] = ()
+
+    @property
+    def paid_calls(self) -> int:
+        return self.granted_calls - self.included_calls
 
 
 @dataclass(frozen=True)
@@ -29,11 +49,48 @@ class Settlement:
     """The seller's part of everything that was charged before."""
 
 
+def weight_upto(tiers: Sequence[Tier], calls: int) -> int:
+    """Sum of the prices per unit of the first `calls` paid calls; their number where there are no tiers. Divided by the calls of
+    a unit it is their list price."""
+    if not tiers:
+        return calls
+    weight = start = 0
+    for tier in tiers:
+        end = calls if tier.up_to_calls is None else min(calls, tier.up_to_calls)
+        weight += max(end - start, 0) * tier.price_minor
+        start = max(start, end)
+    return weight
+
+
+def list_price(price_minor: int, unit_calls: int, tiers: Sequence[Tier], quantity: int) -> int:
+    """Minor units that `quantity` units of a plan cost before a discount. Exact, as tiers end on whole units."""
+    return weight_upto(tiers, quantity * unit_calls) // unit_calls if tiers else price_minor * quantity
+
+
+def discount_of(price_minor: int, *, percent_bp: int | None = None, amount_minor: int | None = None) -> int:
+    """What a coupon takes off `price_minor` (≥ 0): basis points of it, rounded down, or an amount; never more than the price."""
+    if percent_bp is not None:
+        return price_minor * percent_bp // WHOLE_BP
+    return min(amount_minor or 0, price_minor)
+
+
 def charge_upto(pack: CallPack, used_calls: int) -> int:
     """Minor units that the first `used_calls` (≥ 0) calls cost. Rounded down, so a pack that is only partly used is never
     charged above its share; calls beyond the pack cost nothing, because nobody agreed to pay them."""
-    paid = min(max(used_calls - pack.included_calls, 0), pack.granted_calls - pack.included_calls)
-    return pack.total_minor * paid // (pack.granted_calls - pack.included_calls)
+    paid = min(max(used_calls - pack.included_calls, 0), pack.paid_calls)
+    return pack.total_minor * weight_upto(pack.tiers, paid) // weight_upto(pack.tiers, pack.paid_calls)
+
+
+def price_of_call(pack: CallPack, used_calls: int) -> Fraction | None:
+    """What the call after the first `used_calls` costs, in minor units, exactly: 0 for an included one, None when the pack is used
+    up. The prices of all its calls sum to the total."""
+    if used_calls >= pack.granted_calls:
+        return None
+    if used_calls < pack.included_calls:
+        return Fraction(0)
+    paid = used_calls - pack.included_calls
+    weight = weight_upto(pack.tiers, paid + 1) - weight_upto(pack.tiers, paid)
+    return Fraction(pack.total_minor * weight, weight_upto(pack.tiers, pack.paid_calls))
 
 
 def shares_upto(charged_minor: int, fee_percent: int) -> Settlement:

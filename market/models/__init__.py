@@ -1,4 +1,5 @@
 from market.models.catalogue import Listing, Plan
+from market.models.coupons import Coupon, CouponRedemption
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
 from market.models.payouts import Payout, PayoutAccount, PayoutHold
@@ -8,6 +9,8 @@ from market.models.search import ListingDocument, SearchChange, SearchHead
 __all__ = [
     "Account",
     "AccountKind",
+    "Coupon",
+    "CouponRedemption",
     "Entitlement",
     "LedgerEntry",
     "LedgerSeal",

@@ -74,7 +74,7 @@ class Plan(models.Model):
     kind = models.CharField(max_length=12, choices=[(word, word) for word in _one_of(PlanKind)])
     name = models.CharField(max_length=80)
     price_minor = models.BigIntegerField()
-    """FREE: 0. ONE_TIME: for good. PAY_PER_CALL: for one pack of `unit_calls` calls."""
+    """FREE: 0. ONE_TIME: for good. PAY_PER_CALL: for one pack of `unit_calls` calls; with `tiers` that of the first tier."""
     currency = models.CharField(max_length=3)
     unit_calls = models.PositiveIntegerField(default=1)
     """PAY_PER_CALL: calls in a pack, 1 or 1000. Else 1."""
@@ -83,6 +83,15 @@ class Plan(models.Model):
     limit. Null where nothing is called."""
     refund_window_days = models.PositiveIntegerField(default=0)
     """Days in which the buyer may undo the order without asking."""
+    tiers = models.JSONField(default=list)
+    """PAY_PER_CALL with prices by volume: `[[up_to_calls, price_minor], …]`, rising, the last `up_to_calls` null. Of the paid calls
+    of one order those up to and with number `up_to_calls` cost `price_minor` for each `unit_calls`. Else empty."""
+    offered_to = models.ForeignKey("accounts.Namespace", null=True, on_delete=models.PROTECT, related_name="+")
+    """A private offer: nobody but this namespace sees and buys it. Null: everybody."""
+    offer_ends_at = models.DateTimeField(null=True)
+    """When a private offer ends; null: when it is retired."""
+    offer_note = models.CharField(max_length=500, blank=True)
+    """What the seller says to the buyer of a private offer."""
     created_at = models.DateTimeField(default=now)
     retired_at = models.DateTimeField(null=True)
 
@@ -95,6 +104,10 @@ class Plan(models.Model):
                 name="plan_price_fits_kind",
             ),
             models.CheckConstraint(condition=models.Q(unit_calls__in=[1, 1000]), name="plan_unit_calls"),
+            models.CheckConstraint(
+                condition=models.Q(offered_to__isnull=False) | models.Q(offer_ends_at__isnull=True, offer_note=""),
+                name="plan_offer_has_buyer",
+            ),
         ]
 
     def __str__(self) -> str:

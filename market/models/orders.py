@@ -19,6 +19,9 @@ class Order(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="orders")
     quantity = models.PositiveIntegerField()
     total_minor = models.BigIntegerField()
+    """What the buyer pays: the price of the plan less `discount_minor`."""
+    discount_minor = models.BigIntegerField(default=0)
+    """What a coupon took off. The seller bears it: fee and earnings are shares of `total_minor`."""
     refunded_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     fee_percent = models.PositiveSmallIntegerField()
@@ -51,7 +54,9 @@ class Order(models.Model):
                 condition=Q(refunded_minor__gte=0) & Q(refunded_minor__lte=F("total_minor")),
                 name="order_refund_within_total",
             ),
-            models.CheckConstraint(condition=Q(quantity__gte=1) & Q(total_minor__gte=0), name="order_amounts"),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1) & Q(total_minor__gte=0) & Q(discount_minor__gte=0), name="order_amounts"
+            ),
             models.CheckConstraint(condition=Q(fee_percent__lte=100), name="order_fee_percent"),
             models.CheckConstraint(condition=Q(state__in=[s.value for s in OrderState]), name="order_state"),
         ]
@@ -63,6 +68,12 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return str(self.uuid)
+
+    @property
+    def coupon_code(self) -> str:
+        """The coupon that it was placed with, or nothing. Wants `redemption__coupon` joined."""
+        redemption = getattr(self, "redemption", None)
+        return redemption.coupon.code if redemption else ""
 
 
 class Entitlement(models.Model):

@@ -37,7 +37,7 @@ def settle_entitlement(entitlement_id: int) -> int:
     none is left out. A second call finds nothing to do."""
     with transaction.atomic():
         rows = Entitlement.objects.select_for_update(of=("self",), no_key=True).select_related(
-            "order__buyer", "order__seller"
+            "order__buyer", "order__seller", "order__plan"
         )
         entitlement = rows.get(pk=entitlement_id)
         return settle_upto(entitlement, used_of_sources([entitlement.source])[entitlement.source])

@@ -10,6 +10,7 @@ from market.models import Entitlement, Order
 from market.rating import CallPack
 from market.states import PlanKind, SubjectKind
 from market.subjects import LEVELS, model_of, require_subject
+from market.tiers import tiers_of
 from metering.meters import Meter
 from metering.services import budgets
 
@@ -60,9 +61,15 @@ def close_entitlement(actor: Actor, entitlement: Entitlement) -> "Budget | None"
 
 
 def pack_of(entitlement: Entitlement) -> CallPack:
-    """What rating needs to know of a prepaid entitlement."""
+    """What rating needs to know of a prepaid entitlement. Wants `order__plan` joined. Tiers are counted for each order by itself:
+    its first paid call is the first call of the first tier."""
     assert entitlement.granted_calls is not None, "only prepaid calls are rated"
-    return CallPack(entitlement.granted_calls, entitlement.included_calls, entitlement.held_minor)
+    return CallPack(
+        entitlement.granted_calls,
+        entitlement.included_calls,
+        entitlement.held_minor,
+        tiers_of(entitlement.order.plan),
+    )
 
 
 def _calls(order: Order, *, is_first: bool) -> tuple[int | None, int]:

@@ -1,5 +1,7 @@
 """Making, changing, publishing and withdrawing listings, and the plans on them."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -11,19 +13,21 @@ from accounts.permissions import Action
 from accounts.policies import require_namespace
 from accounts.services import audit
 from common.clock import now
-from common.errors import Conflict, Invalid
+from common.errors import Conflict, Invalid, NotFound
 from common.ids import is_name
 from common.money import CREDIT
 from lineage.services.record import Ref, record_edge
-from market.listing_rules import check_plan, check_visibility, checked_fields, slug_of, word_of
+from market.listing_rules import check_offer, check_plan, check_visibility, checked_fields, slug_of, word_of
 from market.models import Listing, Plan
 from market.policies import require_listing_by_uuid
 from market.services import royalties, search_documents
+from market.services.offers import tell_of_offers
 from market.states import LISTINGS, ListingState, PlanKind, SubjectKind, Visibility
 from market.subjects import Subject, check_sellable, current_source, require_subject
 from registry.services import repos
 
 if TYPE_CHECKING:
+    from accounts.models import Namespace
     from registry.models import Repo
 
 
@@ -112,6 +116,7 @@ def publish_listing(actor: Actor, listing: Listing) -> Listing:
         search_documents.index_listing(row)
         _close_gate(actor, row, subject)
         record_edge(current_source(kind, subject), Ref("listing", row.uuid), "listed")
+        tell_of_offers(row)
         _record(actor, "market:listing:published", row)
     return row
 
@@ -142,12 +147,25 @@ def add_plan(
     unit_calls: int = 1,
     included_calls: int | None = None,
     refund_window_days: int = 14,
+    tiers: Sequence[tuple[int | None, int]] = (),
+    offered_to: str = "",
+    offer_ends_at: datetime | None = None,
+    offer_note: str = "",
 ) -> Plan:
     """Offer a listing on one more plan. `price_minor`: for FREE 0; for PAY_PER_CALL (endpoints only) that of `unit_calls` calls,
-    1 or 1000. `included_calls`: see the model. A plan is never edited: retire it and add another. Writes plan and audit.
-    Raises Invalid per field, NotFound, Forbidden."""
+    1 or 1000, and with `tiers` (up_to_calls, price_minor) that of the first: it may be left out then. `included_calls`: see the
+    model. `offered_to` names the one namespace that sees and buys it, a private offer, until `offer_ends_at`; its people are
+    told, with `offer_note`, once the listing is published. A plan is never edited: retire it and add another. Writes plan, audit,
+    notices. Raises Invalid per field, NotFound, Forbidden."""
     wanted = word_of(PlanKind, kind, "kind")
-    check_plan(listing, wanted, price_minor, currency, unit_calls, included_calls, refund_window_days)
+    tiers = [(up_to, price) for up_to, price in tiers]
+    if tiers and not price_minor:
+        price_minor = tiers[0][1]
+    check_plan(listing, wanted, price_minor, currency, unit_calls, included_calls, refund_window_days, tiers)
+    if tiers and tiers[0][1] != price_minor:
+        raise Invalid("The price of the plan is that of the first step.", fields={"tiers": "first price differs"})
+    check_offer(is_private=bool(offered_to), ends_at=offer_ends_at, note=offer_note)
+    buyer = _buyer_of_offer(actor, listing, offered_to) if offered_to else None
     if wanted == PlanKind.PAY_PER_CALL:
         included_calls = included_calls or 0
     label = (
@@ -169,12 +187,17 @@ def add_plan(
             unit_calls=unit_calls,
             included_calls=included_calls,
             refund_window_days=refund_window_days,
+            tiers=tiers,
+            offered_to=buyer,
+            offer_ends_at=offer_ends_at,
+            offer_note=offer_note.strip(),
         )
         search_documents.index_listing(row)
         if row.state == ListingState.PUBLISHED:
             if price_minor:
                 royalties.require_accepted(row, royalties.chain_of(row))
             _close_gate(actor, row, require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid))
+            tell_of_offers(row)
         _record(
             actor,
             "market:plan:added",
@@ -183,6 +206,7 @@ def add_plan(
             kind=wanted,
             price_minor=price_minor,
             currency=currency,
+            **({"offered_to": buyer.name} if buyer else {}),
         )
     return plan
 
@@ -205,6 +229,18 @@ def retire_plan(actor: Actor, plan: Plan) -> Plan:
         search_documents.index_listing(row)
         _record(actor, "market:plan:retired", row, plan=str(plan.uuid))
     return present
+
+
+def _buyer_of_offer(actor: Actor, listing: Listing, name: str) -> "Namespace":
+    try:
+        buyer = require_namespace(actor, name.strip())
+    except NotFound as error:
+        raise Invalid(
+            f"There is nobody named {name.strip()[:96]}.", fields={"offered_to": "nobody has this name"}
+        ) from error
+    if buyer.pk == listing.namespace_id:
+        raise Invalid("A private offer goes to somebody else.", fields={"offered_to": "the seller"})
+    return buyer
 
 
 def _close_gate(actor: Actor, listing: Listing, subject: Subject) -> None:

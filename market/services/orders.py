@@ -10,14 +10,15 @@ from accounts.permissions import Action
 from accounts.policies import require_namespace
 from accounts.services import audit
 from common.errors import Conflict, Invalid
-from common.money import LIMIT_MINOR, Money
+from common.money import Money
 from market.models import Entitlement, Listing, Order, Plan
 from market.policies import require_plan
-from market.services import ledger, payments, royalties
+from market.services import coupons, ledger, payments, royalties
 from market.services.fulfilment import fulfil
 from market.services.ledger import AccountRef
 from market.services.payment_backend import backend_name, is_in_ledger
-from market.states import ListingState, PlanKind, SubjectKind
+from market.services.quotes import check_offered, reckon
+from market.states import PlanKind, SubjectKind
 from market.subjects import check_sellable, require_subject
 
 if TYPE_CHECKING:
@@ -26,27 +27,29 @@ if TYPE_CHECKING:
     from accounts.models import Namespace
     from market.services.royalties import Upstream
 
-_PACKS_LIMIT = 1_000_000
 
-
-def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: int = 1, key: str) -> Order:
+def place_order(
+    actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: int = 1, key: str, coupon: str = ""
+) -> Order:
     """Buy a plan for a namespace in which `actor` may buy. With credits everything happens here, in one transaction: order,
     ledger, entitlement, grant, budget, lineage, audit, notices. With a provider the order stays `placed` and a task asks
-    the provider.
+    the provider. `coupon` is a code of the seller's: what it takes off is borne by the seller, and the order keeps the coupon until
+    it is cancelled or undone as a whole (`coupons.give_back`).
 
     Keyed by buyer and `key` (1 to 80 characters) for ever: the second call returns the first order. Raises Conflict when the
     key was used for something else, when the plan is not on sale, what it sells was found unsafe or does not answer, or when
     the buyer has it already; OverBudget when the
-    wallet does not cover it; Invalid, NotFound, Forbidden. After an error nothing has moved."""
+    wallet does not cover it; Invalid (also for a coupon, with a sentence that says why), NotFound, Forbidden. After an error nothing has moved."""
     buyer = require_namespace(actor, buyer_namespace, Action.NAMESPACE_BUY)
     if not key or len(key) > 80:
         raise Invalid("Send an idempotency key of 1 to 80 characters.", fields={"key": "1 to 80 characters"})
-    earlier = Order.objects.filter(buyer=buyer, key=key).select_related("plan", "listing").first()
+    earlier = Order.objects.filter(buyer=buyer, key=key).select_related("plan", "listing", "redemption__coupon").first()
     if earlier is not None:
-        return _same(earlier, plan_uuid, quantity)
+        return _same(earlier, plan_uuid, quantity, coupon)
     plan = require_plan(actor, plan_uuid)
-    total_minor = _total(plan, quantity)
-    chain = royalties.chain_of(plan.listing) if total_minor else []
+    taken = coupons.find(plan, coupon)
+    quote = reckon(plan, quantity, taken)
+    chain = royalties.chain_of(plan.listing) if quote.total_minor else []
     try:
         royalties.require_accepted(plan.listing, chain)
     except Conflict:
@@ -56,26 +59,34 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
         # The wallet's lock makes one buyer's orders wait for each other, so that the checks below hold until the end.
         # Paid or not, it comes first: all money is locked in one go, before the locks that everybody needs (audit, search).
         wallet = ledger.wallet(buyer, plan.currency)
-        ledger.lock([wallet, *_shared_accounts(plan, chain)] if total_minor else [wallet])
-        earlier = Order.objects.filter(buyer=buyer, key=key).select_related("plan", "listing").first()
+        ledger.lock([wallet, *_shared_accounts(plan, chain)] if quote.total_minor else [wallet])
+        earlier = (
+            Order.objects.filter(buyer=buyer, key=key).select_related("plan", "listing", "redemption__coupon").first()
+        )
         if earlier is not None:
-            return _same(earlier, plan_uuid, quantity)
+            return _same(earlier, plan_uuid, quantity, coupon)
         plan = Plan.objects.select_related("listing__namespace").get(pk=plan.pk)
         _check_on_sale(plan, buyer)
+        if taken is not None:
+            taken = coupons.lock(taken)
+            coupons.check(taken, plan, buyer)
         order = Order.objects.create(
             buyer=buyer,
             seller=plan.listing.namespace,
             listing=plan.listing,
             plan=plan,
             quantity=quantity,
-            total_minor=total_minor,
+            total_minor=quote.total_minor,
+            discount_minor=quote.discount_minor,
             currency=plan.currency,
             fee_percent=settings.PLATFORM_FEE_PERCENT,
             key=key,
-            payment_backend=backend_name() if total_minor else "",
+            payment_backend=backend_name() if quote.total_minor else "",
             placed_by_id=actor.user_id,
         )
-        if not total_minor:
+        if taken is not None:
+            coupons.redeem(taken, order)
+        if not quote.total_minor:
             return fulfil(actor, order)
         royalties.note_on(order, chain)
         if is_in_ledger():
@@ -88,7 +99,7 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
             "order",
             order.uuid,
             namespace_id=buyer.pk,
-            total=str(Money(total_minor, plan.currency)),
+            total=str(Money(quote.total_minor, plan.currency)),
         )
     return order
 
@@ -102,24 +113,16 @@ def _shared_accounts(plan: Plan, chain: "list[Upstream]") -> list[AccountRef]:
     ]
 
 
-def _same(order: Order, plan_uuid: "UUID", quantity: int) -> Order:
-    if (str(order.plan.uuid), order.quantity) != (str(plan_uuid), quantity):
+def _same(order: Order, plan_uuid: "UUID", quantity: int, coupon: str) -> Order:
+    asked = (str(plan_uuid), quantity, coupons.normalised(coupon))
+    if (str(order.plan.uuid), order.quantity, order.coupon_code) != asked:
         raise Conflict("This idempotency key was used for another order.", code="key_reused", order=str(order.uuid))
     return order
 
 
-def _total(plan: Plan, quantity: int) -> int:
-    if type(quantity) is not int or not 1 <= quantity <= (_PACKS_LIMIT if plan.kind == PlanKind.PAY_PER_CALL else 1):
-        raise Invalid("This plan can't be bought so many times at once.", fields={"quantity": "out of range"})
-    if plan.price_minor * quantity > LIMIT_MINOR:
-        raise Invalid("The order is too large.", fields={"quantity": "too large"})
-    return plan.price_minor * quantity
-
-
 def _check_on_sale(plan: Plan, buyer: "Namespace") -> None:
     listing: Listing = plan.listing
-    if listing.state != ListingState.PUBLISHED or plan.retired_at is not None:
-        raise Conflict("This plan is not on sale.", code="not_on_sale")
+    check_offered(plan, buyer)
     kind = SubjectKind(listing.subject_kind)
     check_sellable(kind, require_subject(system("market"), kind, listing.subject_uuid))
     if listing.namespace_id == buyer.pk:

@@ -9,6 +9,7 @@ from backends.errors import Rejected, Transient
 from common.clock import now
 from common.errors import Conflict, Gone, Unavailable
 from market.models import Order
+from market.services import coupons
 from market.services.fulfilment import fulfil
 from market.services.payment_backend import backend, backend_name, is_in_ledger
 from market.states import ORDERS, OrderState
@@ -104,6 +105,7 @@ def _apply(order: Order, state: IntentState) -> Order:
         ORDERS.ensure(OrderState(order.state), OrderState.CANCELLED)
         order.state, order.closed_at = OrderState.CANCELLED, now()
         order.save(update_fields=["state", "closed_at"])
+        coupons.give_back(order)
         audit.record(actor, "market:order:cancelled", "order", order.uuid, namespace_id=order.buyer_id)
         notify(
             order.buyer_id,

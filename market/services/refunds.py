@@ -12,7 +12,7 @@ from common.errors import Conflict, Forbidden, Invalid
 from common.money import Money
 from market.models import Entitlement, LedgerTransaction, Order, TransactionKind
 from market.policies import require_order
-from market.services import ledger, search_documents
+from market.services import coupons, ledger, search_documents
 from market.services.billing import settle_upto
 from market.services.entitlements import close_entitlement
 from market.services.fulfilment import accounts_of
@@ -98,6 +98,8 @@ def _return_money(actor: Actor, order: Order, entitlement: Entitlement, used_cal
     ORDERS.ensure(OrderState(order.state), OrderState.REFUNDED)
     order.state, order.closed_at = OrderState.REFUNDED, now()
     order.save(update_fields=["state", "closed_at", "refunded_minor"])
+    if order.refunded_minor == order.total_minor and not (used_calls and order.plan.kind == PlanKind.PAY_PER_CALL):
+        coupons.give_back(order)
     return_later(order)
     amount = str(Money(order.refunded_minor, order.currency))
     for namespace in (order.buyer, order.seller):

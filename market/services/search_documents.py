@@ -5,6 +5,7 @@ from django.db.models import F
 
 from common.ids import new_uuid
 from market.models import Listing, ListingDocument, SearchChange, SearchHead
+from market.policies import public_plans
 from market.search_index import REBUILD_FROM
 from market.search_text import normalise
 from market.states import ListingState
@@ -20,7 +21,7 @@ def index_listing(listing: Listing) -> None:
         if ListingDocument.objects.filter(pk=listing.pk).delete()[0]:
             _note(listing.pk)
         return
-    prices = listing.plans.filter(retired_at__isnull=True).values_list("kind", flat=True)
+    prices = public_plans().filter(listing=listing).values_list("kind", flat=True)
     facets = {
         "kind": [listing.subject_kind],
         "task": [listing.task],

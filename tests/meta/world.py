@@ -13,7 +13,7 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import ledger, orders, payout_accounts, payouts
+from market.services import coupons, ledger, orders, payout_accounts, payouts
 from market.services.ledger import Leg, TransactionKind
 from registry.models import RepoSource
 from registry.services import (
@@ -132,6 +132,8 @@ def build() -> World:
     scans.scan_version(own_wares.pk)
     own_listing = make_listing(Party(users["owner"], acme.namespace), own_wares.repo, {"kind": "free"}, title="Open")
     give_credits(Party(users["owner"], acme.namespace), 10_000)
+    own = {"percent_bp": 1000, "listings": [own_listing.uuid]}
+    names["coupon"] = str(coupons.create_coupon(owner, "acme", "SPRING", **own).uuid)
     names |= {
         "open": str(own_wares.repo.uuid),
         "listing": str(own_listing.uuid),

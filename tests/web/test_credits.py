@@ -44,8 +44,8 @@ REFUSED = {
     ("acme", "-5", "CRD"): "Add an amount above zero.",
     ("acme", "NaN", "CRD"): "Write the amount as a number such as 12.50.",
     ("acme", "1e30", "CRD"): "Write the amount as a number such as 12.50.",
-    ("acme", "1.001", "CRD"): "CRD has 2 digits after the point.",
-    ("acme", "9999999999999999", "JPY"): "Write the amount as a number such as 12.50.",
+    ("acme", "1.001", "CRD"): "CRD has at most 2 digits after the point.",
+    ("acme", "9999999999999999", "JPY"): "The amount is too large.",
     ("acme", "1", "XXX"): "Select a valid choice.",
     ("", "", "CRD"): "This field is required.",
 }

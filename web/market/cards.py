@@ -1,10 +1,14 @@
 """Listings and plans as pages show them: price in words, seller, face."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from market.prices import price_of
+from market.next_call import NextCall
+from market.prices import call_price_in_words, price_of
 from market.states import PlanKind
+from market.tiers import in_words
 from web.links import listing_url, with_query
 
 if TYPE_CHECKING:
@@ -56,6 +60,10 @@ class PlanView:
     details: list[str]
     buy_href: str
     retire_href: str
+    offered_to: str = ""
+    """The buyer of a private offer."""
+    offer_ends_at: datetime | None = None
+    offer_note: str = ""
 
     @classmethod
     def of(cls, listing: "Listing", plan: "Plan") -> "PlanView":
@@ -68,6 +76,9 @@ class PlanView:
             details=_details(listing, plan),
             buy_href=with_query(f"{base}/checkout", plan=str(plan.uuid)),
             retire_href=f"/sell/{listing.uuid}/plans/{plan.uuid}/retirement",
+            offered_to=plan.offered_to.name if plan.offered_to else "",
+            offer_ends_at=plan.offer_ends_at,
+            offer_note=plan.offer_note,
         )
 
 
@@ -76,6 +87,10 @@ def _details(listing: "Listing", plan: "Plan") -> list[str]:
     details = []
     if plan.kind == PlanKind.PAY_PER_CALL:
         details.append("Prepaid: calls are charged as you make them")
+        details += in_words(plan)
+        if plan.unit_calls > 1 and not plan.tiers:
+            each = call_price_in_words(Fraction(plan.price_minor, plan.unit_calls), plan.currency)
+            details.append(f"The next call: {each}")
         if plan.included_calls:
             details.append(f"{plan.included_calls:,} calls are free with each order")
     elif is_endpoint:
@@ -86,3 +101,21 @@ def _details(listing: "Listing", plan: "Plan") -> list[str]:
         days = plan.refund_window_days
         details.append(f"Money back within {days} days" if days else "No return")
     return details
+
+
+def next_call_in_words(found: NextCall | None) -> str:
+    """What the holder's next call costs and how many are left, in a sentence or two; empty where there is no entitlement."""
+    if found is None:
+        return ""
+    if found.price is None:
+        return "No call is left: buy more to go on."
+    if found.paid_left is None:
+        return "The next call is free; there is no limit."
+    left = []
+    if found.included_left:
+        left.append(f"{found.included_left:,} without charge")
+    if found.paid_left:
+        left.append(f"{found.paid_left:,} paid in advance")
+    price = call_price_in_words(found.price, found.currency)
+    cost = "is free" if price == "free" else f"costs {price}"
+    return f"The next call {cost}. Calls left: {', '.join(left)}."

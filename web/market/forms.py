@@ -11,6 +11,7 @@ from common.ids import new_uuid
 from common.money import CREDIT, EXPONENTS, Money, format_money, parse_amount
 from market.queries import wallets
 from market.states import PlanKind, Visibility
+from web.market.fields import LocalDateTimeField, tiers_from
 from web.namespaces import acting_namespaces
 
 if TYPE_CHECKING:
@@ -26,13 +27,24 @@ class CheckoutForm(forms.Form):
         label="For", widget=forms.RadioSelect, help_text="Whose wallet pays, and who gets access."
     )
     quantity = forms.IntegerField(min_value=1, max_value=1_000_000, initial=1, label="How many")
+    coupon = forms.CharField(
+        max_length=80,
+        required=False,
+        label="Coupon",
+        help_text="A code that the seller gave you.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+    )
     accept = forms.BooleanField(label="I agree to the licence and to this price")
     key = forms.CharField(max_length=80, widget=forms.HiddenInput)
 
-    def __init__(self, actor: Actor, plan: "Plan", *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"initial": {"key": str(new_uuid()), "quantity": 1}, **kwargs})
+    def __init__(self, actor: Actor, plan: "Plan", data: Any = None, initial: dict[str, Any] | None = None) -> None:
+        is_by_call = plan.kind == PlanKind.PAY_PER_CALL and plan.unit_calls == 1
+        usual = {"key": str(new_uuid()), "quantity": 100 if is_by_call else 1}
+        super().__init__(data, initial=usual | (initial or {}))
         buyers = [
-            each for each in acting_namespaces(actor, Action.NAMESPACE_BUY) if each.pk != plan.listing.namespace_id
+            each
+            for each in acting_namespaces(actor, Action.NAMESPACE_BUY)
+            if each.pk != plan.listing.namespace_id and plan.offered_to_id in {None, each.pk}
         ]
         held = wallets(buyers, plan.currency)
         self.fields["buyer_namespace"].choices = [  # type: ignore[attr-defined]
@@ -40,12 +52,13 @@ class CheckoutForm(forms.Form):
         ]
         able = [each for each in buyers if held[each.pk].amount_minor >= plan.price_minor]
         if buyers:
-            self.fields["buyer_namespace"].initial = (able or buyers)[0].name
+            self.initial.setdefault("buyer_namespace", (able or buyers)[0].name)
+        if plan.kind == PlanKind.FREE:
+            del self.fields["coupon"]
         if plan.kind == PlanKind.PAY_PER_CALL:
             unit = "calls" if plan.unit_calls == 1 else f"packs of {plan.unit_calls:,} calls"
             self.fields["quantity"].label = f"How many {unit}"
             self.fields["quantity"].help_text = "Prepaid; unused calls can be returned."
-            self.fields["quantity"].initial = self.initial["quantity"] = 100 if plan.unit_calls == 1 else 1
         else:
             self.fields["quantity"].widget = forms.HiddenInput()
 
@@ -149,16 +162,34 @@ class PlanForm(forms.Form):
         label="The price is for",
         required=False,
     )
+    tiers = forms.CharField(
+        max_length=600,
+        required=False,
+        label="Prices by volume",
+        help_text="In place of the price: up to how many calls, a colon, the price; a step a line. 1000: 0.20, then rest: 0.10.",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "code"}),
+    )
     included_calls = forms.IntegerField(min_value=0, required=False, label="Calls included")
     refund_window_days = forms.IntegerField(min_value=0, max_value=365, initial=14, label="Days to return it")
+    offered_to = forms.CharField(
+        max_length=96,
+        required=False,
+        label="Private offer to",
+        help_text="A person or an organisation: nobody else sees or buys this plan.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    offer_ends_at = LocalDateTimeField(required=False, label="The offer ends")
+    offer_note = forms.CharField(max_length=500, required=False, label="Note to the buyer")
 
-    def __init__(self, *args: Any, is_endpoint: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, is_endpoint: bool, zone: str = "UTC", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["offer_ends_at"].zone = zone  # type: ignore[attr-defined]
+        self.fields["offer_ends_at"].help_text = f"In the time zone of your account, {zone.replace('_', ' ')}."
         kinds = [(PlanKind.FREE.value, "Free"), (PlanKind.ONE_TIME.value, "One-time purchase")]
         if is_endpoint:
             kinds.append((PlanKind.PAY_PER_CALL.value, "Pay per call"))
         else:
-            del self.fields["unit_calls"], self.fields["included_calls"]
+            del self.fields["unit_calls"], self.fields["included_calls"], self.fields["tiers"]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
@@ -169,6 +200,10 @@ class PlanForm(forms.Form):
             cleaned["price_minor"] = amount.amount_minor
         except Invalid as error:
             self.add_error("price", error.message)
+        try:
+            cleaned["tiers"] = tiers_from(cleaned.get("tiers", ""), cleaned.get("currency", CREDIT))
+        except Invalid as error:
+            self.add_error("tiers", error.message)
         if "unit_calls" in self.fields and not cleaned.get("unit_calls"):
             cleaned["unit_calls"] = 1
         return cleaned

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Row = list[Cell]
 MOVEMENTS = ["date", "what", "kind", "amount", "balance", "currency", "listing", "order"]
 ORDERS = [
-    "date", "listing", "plan", "price", "quantity", "total", "returned", "currency", "state", "buyer", "seller", "paid", "order",
+    "date", "listing", "plan", "price", "quantity", "discount", "total", "returned", "currency", "state", "buyer", "seller", "paid", "order",
 ]  # fmt: skip
 ACCESS = [
     "listing", "kind", "seller", "plan", "since", "calls granted", "calls made", "calls left", "charged", "currency", "order",
@@ -89,6 +89,7 @@ def _order(order: "Order") -> Row:
         order.plan.name,
         price_of(order.plan),
         order.quantity,
+        amount(Money(order.discount_minor, order.currency)),
         amount(Money(order.total_minor, order.currency)),
         amount(Money(order.refunded_minor, order.currency)),
         order.currency,

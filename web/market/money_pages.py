@@ -15,6 +15,7 @@ from market import queries
 from market.prices import price_of
 from market.states import OrderState, PlanKind
 from web.links import listing_url, order_url, with_query
+from web.market.cards import next_call_in_words
 from web.market.forms import RefundForm
 from web.market.pages import subject_of
 from web.namespaces import acting_namespaces
@@ -51,6 +52,8 @@ class OrderRow:
     price: str
     quantity: int
     total: Money
+    discount: Money | None
+    coupon: str
     refunded: Money | None
     state: str
     buyer: str
@@ -68,6 +71,8 @@ class OrderRow:
             price=price_of(order.plan),
             quantity=order.quantity,
             total=Money(order.total_minor, order.currency),
+            discount=Money(-order.discount_minor, order.currency) if order.discount_minor else None,
+            coupon=order.coupon_code,
             refunded=Money(order.refunded_minor, order.currency) if order.refunded_minor else None,
             state=order.state,
             buyer=order.buyer.name,
@@ -165,6 +170,7 @@ class AccessRow:
     low: int
     high: int
     uuid: str
+    next_call: str
 
 
 @dataclass(frozen=True)
@@ -361,4 +367,5 @@ def _access_row(access: queries.Access) -> AccessRow:
         low=(granted or 0) * 3 // 4,
         high=(granted or 0) * 19 // 20,
         uuid=str(entitlement.uuid),
+        next_call=next_call_in_words(access.next_call),
     )

@@ -9,11 +9,15 @@ from django import forms
 
 from accounts.actors import Actor
 from accounts.permissions import Action
-from common.errors import DomainError
+from common.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
+from common.money import Money
 from compute.endpoint_policies import require_endpoint_by_uuid
 from market import queries
+from market.next_call import next_call_of
+from market.policies import plans_on_sale
 from market.prices import price_of
 from market.search import Sort, search_listings
+from market.services.quotes import quote
 from market.states import SubjectKind
 from registry.policies import can, require_repo_by_uuid, require_version
 from registry.queries import latest_version
@@ -22,7 +26,7 @@ from registry.services.cards import render_markdown
 from web.hub.pages import Fact, Option
 from web.hub.versions import Metric, metrics_of
 from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
-from web.market.cards import ListingCard, PlanView
+from web.market.cards import ListingCard, PlanView, next_call_in_words
 from web.market.headlines import headlines_of
 
 if TYPE_CHECKING:
@@ -159,17 +163,18 @@ class ListingPage:
     subject: SubjectView | None
     access_holder: str
     access_href: str
+    next_call: str
     manage_href: str
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
-        plans = list(queries.plans_on_sale(listing))
+        plans = list(plans_on_sale(actor, listing))
         mine = queries.entitlement_for(actor.member_namespaces(), listing) if actor.is_authenticated else None
         subject = subject_of(actor, listing.subject_kind, listing.subject_uuid)
         facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", listing.licence)]
         return cls(
             title=listing.title,
-            card=ListingCard.of(listing, plans),
+            card=ListingCard.of(listing, [plan for plan in plans if plan.offered_to_id is None]),
             seller_href=namespace_url(listing.namespace.name),
             state=listing.state,
             html=render_markdown(listing.description) if listing.description else "",
@@ -181,8 +186,44 @@ class ListingPage:
             subject=subject,
             access_holder=mine.holder.name if mine else "",
             access_href=subject.href if mine and subject else "",
+            next_call=next_call_in_words(next_call_of([mine.holder_id], listing.subject_uuid)) if mine else "",
             manage_href=f"/sell/{listing.uuid}" if actor.may(Action.LISTING_MANAGE, listing.namespace_id) else "",
         )
+
+
+@dataclass(frozen=True)
+class QuoteView:
+    """What the order costs, before it is placed. `problem` says why there is no sum."""
+
+    problem: str
+    price: Money | None = None
+    discount: Money | None = None
+    coupon: str = ""
+    tax: Money | None = None
+    total: Money | None = None
+
+    @classmethod
+    def of(cls, actor: Actor, plan: "Plan", form: forms.Form) -> "QuoteView | None":
+        """For what stands in the form; None when nobody is chosen to buy for. About six queries."""
+        given = {name: form[name].value() for name in form.fields if name in {"buyer_namespace", "quantity", "coupon"}}
+        if given.get("buyer_namespace") not in dict(form.fields["buyer_namespace"].choices):  # type: ignore[attr-defined]
+            return None
+        quantity = str(given.get("quantity") or "")
+        try:
+            found = quote(
+                actor,
+                buyer_namespace=str(given["buyer_namespace"]),
+                plan_uuid=plan.uuid,
+                quantity=int(quantity) if quantity.isascii() and quantity.isdigit() and len(quantity) < 10 else 0,
+                coupon=str(given.get("coupon") or ""),
+            )
+        except (Invalid, Conflict, Forbidden, NotFound) as error:
+            return cls(error.message)
+        sums = [
+            Money(minor, found.currency)
+            for minor in (found.price_minor, found.discount_minor, found.tax_minor, found.total_minor)
+        ]
+        return cls("", sums[0], -sums[1], found.coupon.code if found.coupon else "", sums[2], sums[3])
 
 
 @dataclass(frozen=True)
@@ -192,18 +233,20 @@ class CheckoutPage:
     plan: PlanView
     listing_href: str
     form: forms.Form
+    quote: QuoteView | None
     can_buy: bool
     is_free: bool
     licence: str
 
     @classmethod
-    def of(cls, listing: "Listing", plan: "Plan", form: forms.Form) -> "CheckoutPage":
+    def of(cls, actor: Actor, listing: "Listing", plan: "Plan", form: forms.Form) -> "CheckoutPage":
         return cls(
             title=f"Buy {listing.title}",
             card=ListingCard.of(listing, [plan]),
             plan=PlanView.of(listing, plan),
             listing_href=listing_url(listing.namespace.name, listing.slug),
             form=form,
+            quote=QuoteView.of(actor, plan, form),
             can_buy=bool(form.fields["buyer_namespace"].choices),  # type: ignore[attr-defined]
             is_free=price_of(plan) == "Free",
             licence=listing.licence,

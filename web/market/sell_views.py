@@ -13,6 +13,7 @@ from common.errors import Conflict
 from market.policies import require_listing_by_uuid, require_plan
 from market.services import listings
 from web.forms import submit
+from web.market.fields import zone_of
 from web.market.forms import ListingForm, NewListingForm, PlanForm
 from web.market.selling import EditorPage, NewListingPage, SellPage, subject_choices
 from web.render import Request, form_status, render
@@ -51,7 +52,7 @@ def editor(request: Request, uuid: UUID) -> HttpResponse:
 @require_POST
 def plan_addition(request: Request, uuid: UUID) -> HttpResponse:
     listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
-    plan_form = PlanForm(request.POST, is_endpoint=listing.subject_kind == "endpoint")
+    plan_form = PlanForm(request.POST, is_endpoint=listing.subject_kind == "endpoint", zone=zone_of(request.user))
     if submit(plan_form, listings.add_plan, request.actor, listing):
         messages.success(request, "The plan is added.")
         return HttpResponseRedirect(f"/sell/{uuid}")
@@ -97,7 +98,7 @@ def _editor(
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    plan_form = plan_form or PlanForm(is_endpoint=listing.subject_kind == "endpoint")
+    plan_form = plan_form or PlanForm(is_endpoint=listing.subject_kind == "endpoint", zone=zone_of(request.user))
     page = EditorPage.of(request.actor, listing, form or ListingForm.of(listing), plan_form, problem)
     return render(request, "market/editor.html", page, status=status)
 

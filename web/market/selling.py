@@ -9,8 +9,7 @@ from django.conf import settings
 from accounts.actors import Actor
 from accounts.permissions import Action
 from compute.endpoint_policies import visible_endpoints
-from market import queries
-from market.policies import visible_listings
+from market.policies import visible_listings, visible_plans
 from market.states import ListingState
 from registry.queries import search_repos
 from web.links import listing_url
@@ -46,7 +45,7 @@ class SellPage:
         )
         rows = []
         for listing in listings[:LISTED]:
-            plans = [plan for plan in listing.plans.all() if plan.retired_at is None]
+            plans = [plan for plan in listing.plans.all() if plan.retired_at is None and plan.offered_to_id is None]
             rows.append(SellRow(ListingCard.of(listing, plans), listing.state, listing.sales, f"/sell/{listing.uuid}"))
         return cls("Sell", rows)
 
@@ -81,7 +80,8 @@ class EditorPage:
         cls, actor: Actor, listing: "Listing", form: forms.Form, plan_form: forms.Form, problem: str = ""
     ) -> "EditorPage":
         base = f"/sell/{listing.uuid}"
-        plans = list(queries.plans_on_sale(listing))
+        # private offers that have ended stand here until they are retired
+        plans = list(visible_plans(actor).filter(listing=listing, retired_at__isnull=True).order_by("number"))
         return cls(
             title=listing.title,
             state=listing.state,

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from web.market import money_views, payout_views, royalty_views, sell_views, statement_pages, views
+from web.market import coupon_views, money_views, payout_views, royalty_views, sell_views, statement_pages, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("orders/<uuid:uuid>", money_views.order, name="order"),
     path("orders/<uuid:uuid>/refund", money_views.refund, name="refund"),
     path("library", money_views.library, name="library"),
+    path("library/offers", coupon_views.offers, name="private-offers"),
     path("library/access.csv", money_views.library_csv, name="library-csv"),
     path("subjects/<str:kind>/<uuid:uuid>", money_views.subject, name="subject"),
     path("wallet", money_views.wallet, name="wallet"),
@@ -30,6 +31,8 @@ urlpatterns = [
     path("-/payouts/release", payout_views.release, name="payout-release"),
     path("-/credits", money_views.credit, name="credits"),
     path("sell", sell_views.sell, name="sell"),
+    path("sell/coupons", coupon_views.coupons, name="coupons"),
+    path("sell/coupons/<uuid:uuid>/archiving", coupon_views.coupon_archiving, name="coupon-archiving"),
     path("sell/new", sell_views.new_listing, name="new-listing"),
     path("sell/royalties", royalty_views.overview, name="royalties"),
     path("sell/royalties/<uuid:uuid>", royalty_views.terms, name="royalty-terms"),

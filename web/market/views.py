@@ -43,8 +43,20 @@ def checkout(request: Request, namespace: str, slug: str) -> HttpResponse:
     plan = require_plan(request.actor, uuid_of(request.GET.get("plan", "")))
     if plan.listing_id != found.pk:
         raise NotFound("There is no such plan.")
-    form = CheckoutForm(request.actor, plan, request.POST or None)
-    if request.method == "POST" and (order := submit(form, place_order, request.actor, plan_uuid=plan.uuid)):
+    is_asking = "ask" in request.POST
+    """The price is asked for what stands in the form; nothing is ordered."""
+    if is_asking or request.method == "GET":
+        given = request.POST if is_asking else request.GET
+        asked = {name: given[name] for name in ("buyer_namespace", "quantity", "coupon", "key") if given.get(name)}
+        form = CheckoutForm(request.actor, plan, initial=asked)
+    else:
+        form = CheckoutForm(request.actor, plan, request.POST)
+    if (
+        request.method == "POST"
+        and not is_asking
+        and (order := submit(form, place_order, request.actor, plan_uuid=plan.uuid))
+    ):
         messages.success(request, f"{found.title} is yours." if order.state == "fulfilled" else "The order is placed.")
         return HttpResponseRedirect(order_url(order.uuid))
-    return render(request, "market/checkout.html", CheckoutPage.of(found, plan, form), status=form_status(request))
+    page = CheckoutPage.of(request.actor, found, plan, form)
+    return render(request, "market/checkout.html", page, status=200 if is_asking else form_status(request))

@@ -13,12 +13,14 @@ from accounts.permissions import Action
 from compute import endpoint_policies
 from compute.endpoint_queries import Addresses, addresses
 from compute.endpoint_states import LOADING, SERVING, EndpointState
+from market.next_call import next_call_of
 from metering.meters import Meter
 from metering.queries import daily_usage
 from registry.errors import RepoNotFound
 from registry.policies import require_version
 from web.hub.versions import Tensor, tensors_of
 from web.links import endpoint_url, repo_url
+from web.market.cards import next_call_in_words
 from web.sharing import Sharing
 from web.work.job_pages import Chart
 from web.work.samples import Sample, samples_of
@@ -119,6 +121,8 @@ class EndpointPage:
     example: str
     classes: str
     token_href: str
+    next_call: str
+    """What the next call costs the reader, in words; empty for those who pay nothing by their role or by a share."""
     samples: list[Sample]
     calls: Chart
     calls_total: int
@@ -162,6 +166,7 @@ class EndpointPage:
             example=json.dumps(example),
             classes=json.dumps(_classes(signature)),
             token_href=f"{row.href}/trial-token",
+            next_call=_next_call(actor, endpoint) if not can_write else "",
             samples=samples_of(where, example),
             calls=Chart(
                 "calls",
@@ -196,6 +201,11 @@ def _version_href(actor: Actor, endpoint: "Endpoint") -> str:
     except RepoNotFound:
         return ""
     return repo_url(version.repo, "versions", version.name)
+
+
+def _next_call(actor: Actor, endpoint: "Endpoint") -> str:
+    mine = actor.member_namespaces()
+    return next_call_in_words(next_call_of(mine, endpoint.uuid)) if mine else ""
 
 
 def _classes(signature: Mapping[str, Any]) -> dict[str, list[str]]:

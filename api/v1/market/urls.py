@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import payouts, royalties, views
+from api.v1.market import offer_views, payouts, royalties, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -15,6 +15,10 @@ urlpatterns = [
     path("repos/<str:kind>/<str:namespace>/<str:name>/royalties", royalties.OfRepo.as_view()),
     path("namespaces/<str:name>/royalties", royalties.OfNamespace.as_view()),
     path("plans/<uuid:uuid>", views.Plan.as_view()),
+    path("plans/<uuid:uuid>/quote", offer_views.Quote.as_view()),
+    path("coupons/<uuid:uuid>", offer_views.Coupon.as_view()),
+    path("namespaces/<str:name>/coupons", offer_views.Coupons.as_view()),
+    path("namespaces/<str:name>/offers", offer_views.Offers.as_view()),
     path("orders", views.Orders.as_view()),
     path("orders/<uuid:uuid>", views.Order.as_view()),
     path("orders/<uuid:uuid>/refund", views.Refund.as_view()),

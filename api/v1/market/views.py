@@ -83,7 +83,7 @@ class ListingView(View):
         return policies.require_listing(self.actor, self.kwargs["namespace"], self.kwargs["slug"], action)
 
     def answer(self, listing: Any, *, status: int = 200) -> Response:
-        body = wire.listing(listing, list(queries.plans_on_sale(listing)))
+        body = wire.listing(listing, list(policies.plans_on_sale(self.actor, listing)))
         return Response(body, status=status, headers={"ETag": f'"{_tag(listing)}"'})
 
 
@@ -120,6 +120,7 @@ class Plans(ListingView):
         """Offer it on one more plan."""
         listing, given = self.listing(Action.LISTING_MANAGE), self.given(wire.PlanNew)
         kind = given.pop("kind")
+        given["tiers"] = [(tier["up_to_calls"], tier["price_minor"]) for tier in given["tiers"]]
         return self.creating(lambda: wire.plan(listings.add_plan(self.actor, listing, kind, **given)))
 
 
@@ -157,6 +158,7 @@ class Orders(MoneyView):
                 plan_uuid=given["plan"],
                 quantity=given["quantity"],
                 key=key,
+                coupon=given["coupon"],
             )
             return wire.order(policies.require_order(self.actor, made.uuid))
 

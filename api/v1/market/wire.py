@@ -4,17 +4,28 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from market.prices import call_price
 from market.statements import lines_of
 from market.states import ListingState, OrderState, PlanKind, SubjectKind, Visibility
+from market.tiers import tiers_of
 
 if TYPE_CHECKING:
-    from market.models import LedgerEntry, Listing, Order, Plan
+    from market.models import Coupon, LedgerEntry, Listing, Order, Plan
+    from market.next_call import NextCall
     from market.queries import Access, Balances, Earned
+    from market.services.quotes import Quote
     from market.statements import Line
 
 SUBJECTS = [each.value for each in SubjectKind]
 PLANS = [each.value for each in PlanKind]
 VISIBILITIES = [each.value for each in Visibility]
+
+
+class TierWire(serializers.Serializer):
+    """Paid calls up to and with number `up_to_calls` (null: all further ones) cost `price_minor` for each `unit_calls`."""
+
+    up_to_calls = serializers.IntegerField(allow_null=True, min_value=1)
+    price_minor = serializers.IntegerField(min_value=0)
 
 
 class PlanWire(serializers.Serializer):
@@ -26,6 +37,10 @@ class PlanWire(serializers.Serializer):
     unit_calls = serializers.IntegerField()
     included_calls = serializers.IntegerField(allow_null=True)
     refund_window_days = serializers.IntegerField()
+    tiers = TierWire(many=True)
+    offered_to = serializers.CharField(allow_null=True, help_text="The only buyer of a private offer.")
+    offer_ends_at = serializers.DateTimeField(allow_null=True)
+    offer_note = serializers.CharField(allow_blank=True)
     retired_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -37,6 +52,60 @@ class PlanNew(serializers.Serializer):
     unit_calls = serializers.IntegerField(required=False, default=1)
     included_calls = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
     refund_window_days = serializers.IntegerField(required=False, default=14, min_value=0)
+    tiers = TierWire(many=True, required=False, default=list)
+    offered_to = serializers.CharField(max_length=96, required=False, default="", allow_blank=True)
+    offer_ends_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    offer_note = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+
+
+class OfferWire(PlanWire):
+    """A private offer with what it is for."""
+
+    listing = serializers.UUIDField()
+    listing_title = serializers.CharField()
+    seller = serializers.CharField()
+
+
+class QuoteWire(serializers.Serializer):
+    plan = serializers.UUIDField()
+    quantity = serializers.IntegerField()
+    coupon = serializers.CharField(allow_blank=True)
+    price_minor = serializers.IntegerField()
+    discount_minor = serializers.IntegerField()
+    tax_minor = serializers.IntegerField(help_text="0: prices are final, this site adds no tax.")
+    total_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+
+
+class CouponWire(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    seller = serializers.CharField()
+    code = serializers.CharField()
+    percent_bp = serializers.IntegerField(allow_null=True, help_text="Basis points: 2500 is 25 per cent.")
+    amount_minor = serializers.IntegerField(allow_null=True)
+    currency = serializers.CharField(allow_blank=True)
+    limit_total = serializers.IntegerField(allow_null=True)
+    limit_per_buyer = serializers.IntegerField(allow_null=True)
+    starts_at = serializers.DateTimeField(allow_null=True)
+    ends_at = serializers.DateTimeField(allow_null=True)
+    listings = serializers.ListField(child=serializers.UUIDField())
+    plans = serializers.ListField(child=serializers.UUIDField())
+    used = serializers.IntegerField(help_text="Orders that have it now.")
+    created_at = serializers.DateTimeField()
+    archived_at = serializers.DateTimeField(allow_null=True)
+
+
+class CouponNew(serializers.Serializer):
+    code = serializers.CharField(max_length=80)
+    percent_bp = serializers.IntegerField(required=False, allow_null=True, default=None)
+    amount_minor = serializers.IntegerField(required=False, allow_null=True, default=None)
+    currency = serializers.CharField(max_length=3, required=False, default="", allow_blank=True)
+    limit_total = serializers.IntegerField(required=False, allow_null=True, default=None)
+    limit_per_buyer = serializers.IntegerField(required=False, allow_null=True, default=None)
+    starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    ends_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    listings = serializers.ListField(child=serializers.UUIDField(), required=False, default=list, max_length=200)
+    plans = serializers.ListField(child=serializers.UUIDField(), required=False, default=list, max_length=200)
 
 
 class ListingWire(serializers.Serializer):
@@ -94,6 +163,7 @@ class OrderNew(serializers.Serializer):
     buyer = serializers.CharField(max_length=96)
     plan = serializers.UUIDField()
     quantity = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False, default=1)
+    coupon = serializers.CharField(max_length=80, required=False, default="", allow_blank=True)
 
 
 class OrderWire(serializers.Serializer):
@@ -105,6 +175,8 @@ class OrderWire(serializers.Serializer):
     plan = serializers.UUIDField()
     quantity = serializers.IntegerField()
     total_minor = serializers.IntegerField()
+    discount_minor = serializers.IntegerField()
+    coupon = serializers.CharField(allow_blank=True)
     refunded_minor = serializers.IntegerField()
     currency = serializers.CharField()
     state = serializers.ChoiceField([each.value for each in OrderState])
@@ -118,6 +190,19 @@ class RefundNew(serializers.Serializer):
     reason = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
 
 
+class NextCallWire(serializers.Serializer):
+    """What the next call costs, as of the calls that have been counted."""
+
+    amount = serializers.CharField(
+        allow_null=True,
+        help_text="In the currency, six digits below its minor unit at most, `0.0025`; null when no call is left.",
+    )
+    is_exact = serializers.BooleanField()
+    currency = serializers.CharField()
+    included_left = serializers.IntegerField(help_text="Calls left that cost nothing.")
+    paid_left = serializers.IntegerField(allow_null=True, help_text="Calls left that are paid; null without limit.")
+
+
 class AccessWire(serializers.Serializer):
     uuid = serializers.UUIDField()
     order = serializers.UUIDField()
@@ -129,6 +214,7 @@ class AccessWire(serializers.Serializer):
     left_calls = serializers.IntegerField(allow_null=True)
     charged_minor = serializers.IntegerField()
     currency = serializers.CharField()
+    next_call_price = NextCallWire(allow_null=True)
     created_at = serializers.DateTimeField()
 
 
@@ -190,7 +276,51 @@ def plan(row: "Plan") -> dict[str, Any]:
         "unit_calls": row.unit_calls,
         "included_calls": row.included_calls,
         "refund_window_days": row.refund_window_days,
+        "tiers": [{"up_to_calls": tier.up_to_calls, "price_minor": tier.price_minor} for tier in tiers_of(row)],
+        "offered_to": row.offered_to.name if row.offered_to else None,
+        "offer_ends_at": row.offer_ends_at,
+        "offer_note": row.offer_note,
         "retired_at": row.retired_at,
+    }
+
+
+def offer(row: "Plan") -> dict[str, Any]:
+    """Wants listing, seller and buyer joined."""
+    about = row.listing
+    return plan(row) | {"listing": about.uuid, "listing_title": about.title, "seller": about.namespace.name}
+
+
+def quote(row: "Quote") -> dict[str, Any]:
+    return {
+        "plan": row.plan.uuid,
+        "quantity": row.quantity,
+        "coupon": row.coupon.code if row.coupon else "",
+        "price_minor": row.price_minor,
+        "discount_minor": row.discount_minor,
+        "tax_minor": row.tax_minor,
+        "total_minor": row.total_minor,
+        "currency": row.currency,
+    }
+
+
+def coupon(row: "Coupon") -> dict[str, Any]:
+    """Wants the namespace joined and `used` counted (`coupons_of`)."""
+    return {
+        "uuid": row.uuid,
+        "seller": row.namespace.name,
+        "code": row.code,
+        "percent_bp": row.percent_bp,
+        "amount_minor": row.amount_minor,
+        "currency": row.currency,
+        "limit_total": row.limit_total,
+        "limit_per_buyer": row.limit_per_buyer,
+        "starts_at": row.starts_at,
+        "ends_at": row.ends_at,
+        "listings": row.listings,
+        "plans": row.plans,
+        "used": row.used,  # type: ignore[attr-defined]  # annotated
+        "created_at": row.created_at,
+        "archived_at": row.archived_at,
     }
 
 
@@ -219,7 +349,7 @@ def listing(row: "Listing", plans: "list[Plan]") -> dict[str, Any]:
 
 
 def order(row: "Order") -> dict[str, Any]:
-    """Wants buyer, seller, listing and plan joined."""
+    """Wants buyer, seller, listing, plan and coupon joined."""
     return {
         "uuid": row.uuid,
         "buyer": row.buyer.name,
@@ -229,6 +359,8 @@ def order(row: "Order") -> dict[str, Any]:
         "plan": row.plan.uuid,
         "quantity": row.quantity,
         "total_minor": row.total_minor,
+        "discount_minor": row.discount_minor,
+        "coupon": row.coupon_code,
         "refunded_minor": row.refunded_minor,
         "currency": row.currency,
         "state": row.state,
@@ -252,7 +384,19 @@ def access(row: "Access") -> dict[str, Any]:
         "left_calls": row.left_calls,
         "charged_minor": row.charged_minor,
         "currency": held.order.currency,
+        "next_call_price": next_call(row.next_call) if row.next_call else None,
         "created_at": held.created_at,
+    }
+
+
+def next_call(row: "NextCall") -> dict[str, Any]:
+    amount, is_exact = (None, True) if row.price is None else call_price(row.price, row.currency)
+    return {
+        "amount": amount,
+        "is_exact": is_exact,
+        "currency": row.currency,
+        "included_left": row.included_left,
+        "paid_left": row.paid_left,
     }
 
 

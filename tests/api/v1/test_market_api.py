@@ -7,7 +7,15 @@ import pytest
 from market.models import LedgerTransaction, Listing, Order
 from market.services.ledger import fees, verify_ledger
 from tests.factories.accounts import make_organization, make_token, make_user
-from tests.factories.market import balance, make_calls, make_company, make_endpoint, make_person, make_version
+from tests.factories.market import (
+    balance,
+    give_credits,
+    make_calls,
+    make_company,
+    make_endpoint,
+    make_person,
+    make_version,
+)
 from tests.support.api import Caller
 
 pytestmark = pytest.mark.django_db
@@ -374,3 +382,65 @@ class TestMoney:
         assert answers == [403, 201]
         assert callers["mia"].call("GET", "namespaces/club/wallet").status_code == 403
         assert callers["ben"].call("GET", "namespaces/club/wallet").json()["balances"][0]["wallet_minor"] == 0
+
+
+def test_a_coupon_from_its_making_to_the_receipt(world, repo):
+    plan = on_sale(world, repo)
+    funded(world)
+    body = {"code": "spring", "percent_bp": 2000, "limit_total": 1, "ends_at": "2099-01-01T00:00:00+01:00"}
+    made = world.seller.call("POST", "namespaces/vineyard/coupons", body).json()
+    assert (made["code"], made["ends_at"], made["used"]) == ("SPRING", "2098-12-31T23:00:00Z", 0)
+    asked = world.buyer.call("GET", f"plans/{plan['uuid']}/quote?buyer=tasters&coupon=Spring").json()
+    assert asked == {
+        "plan": plan["uuid"],
+        "quantity": 1,
+        "coupon": "SPRING",
+        "price_minor": 2_500,
+        "discount_minor": 500,
+        "tax_minor": 0,
+        "total_minor": 2_000,
+        "currency": "CRD",
+    }
+    order = bought(world, plan, coupon="spring").json()
+    assert (order["total_minor"], order["discount_minor"], order["coupon"]) == (2_000, 500, "SPRING")
+    refused = world.eve.call("GET", f"plans/{plan['uuid']}/quote?buyer=eve&coupon=spring")
+    assert (refused.status_code, refused.json()["code"]) == (400, "coupon_used_up")
+    [row] = world.seller.call("GET", "namespaces/vineyard/coupons").json()["items"]
+    assert (row["uuid"], row["used"]) == (made["uuid"], 1)
+    assert world.eve.call("GET", f"coupons/{made['uuid']}").status_code == 404
+    assert world.seller.call("DELETE", f"coupons/{made['uuid']}").status_code == 204
+    assert world.seller.call("GET", f"coupons/{made['uuid']}").json()["archived_at"]
+    assert verify_ledger().is_sound
+
+
+def test_volume_prices_and_the_price_of_the_next_call(world):
+    tiers = [{"up_to_calls": 2, "price_minor": 30}, {"up_to_calls": None, "price_minor": 20}]
+    plan = on_sale(
+        world, make_endpoint(world.party), "endpoint", kind="pay_per_call", price_minor=30, currency="KWD", tiers=tiers
+    )
+    assert (plan["tiers"], plan["price_minor"]) == (tiers, 30)
+    give_credits(world.buying, 1_000, currency="KWD")
+    order = bought(world, plan, quantity=3).json()
+    assert (order["total_minor"], order["currency"]) == (80, "KWD")
+    source = Order.objects.get().entitlement.source
+    told = []
+    for number in range(4):
+        [row] = world.buyer.call("GET", "namespaces/tasters/access").json()["items"]
+        told.append((row["next_call_price"]["amount"], row["next_call_price"]["paid_left"]))
+        make_calls(source, 1, first=number)
+    assert told == [("0.030", 3), ("0.030", 2), ("0.020", 1), (None, 0)]
+
+
+def test_a_private_offer_is_seen_by_its_buyer_alone(world, repo):
+    on_sale(world, repo)
+    body = {"kind": "one_time", "price_minor": 900, "offered_to": "tasters", "offer_note": "As agreed"}
+    offer = world.seller.call("POST", f"{PLACE}/plans", body).json()
+    assert (offer["offered_to"], offer["offer_note"]) == ("tasters", "As agreed")
+    seen = {name: len(getattr(world, name).call("GET", PLACE).json()["plans"]) for name in ("buyer", "eve", "anybody")}
+    assert seen == {"buyer": 2, "eve": 1, "anybody": 1}
+    [mine] = world.buyer.call("GET", "namespaces/tasters/offers").json()["items"]
+    assert (mine["uuid"], mine["seller"], mine["listing_title"]) == (offer["uuid"], "vineyard", TEXTS["title"])
+    assert bought(world, offer, caller="eve", buyer="eve").status_code == 404
+    assert world.eve.call("GET", f"plans/{offer['uuid']}/quote?buyer=eve").status_code == 404
+    funded(world)
+    assert bought(world, offer).json()["total_minor"] == 900

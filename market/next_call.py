@@ -1,0 +1,56 @@
+"""What the next call costs, told before it is made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from uuid import UUID
+
+from market.models import Entitlement
+from market.rating import price_of_call
+from market.services.entitlements import pack_of
+from market.states import PlanKind, SubjectKind
+from metering.queries import used_of_sources
+
+
+@dataclass(frozen=True)
+class NextCall:
+    """Of one entitlement to call an endpoint, as of the calls that have been counted."""
+
+    entitlement: Entitlement
+    price: Fraction | None
+    """Minor units of `currency`, exactly, which may be a part of one; 0 when it costs nothing; None: no call is left."""
+    currency: str
+    included_left: int
+    """Calls left that cost nothing."""
+    paid_left: int | None
+    """Calls left that are paid already; None: calls without limit and without price."""
+
+
+def next_call(entitlement: Entitlement, used_calls: int) -> NextCall:
+    """Wants `order__plan` joined."""
+    order, granted = entitlement.order, entitlement.granted_calls
+    if order.plan.kind == PlanKind.PAY_PER_CALL:
+        pack = pack_of(entitlement)
+        included = max(pack.included_calls - used_calls, 0)
+        paid = max(pack.granted_calls - max(used_calls, pack.included_calls), 0)
+        return NextCall(entitlement, price_of_call(pack, used_calls), order.currency, included, paid)
+    if granted is None:
+        return NextCall(entitlement, Fraction(0), order.currency, 0, None)
+    # bought as a whole, or free: a call has no price of its own
+    left = max(granted - used_calls, 0)
+    return NextCall(entitlement, Fraction(0) if left else None, order.currency, left, 0)
+
+
+def next_call_of(namespaces: Iterable[int], endpoint_uuid: UUID) -> NextCall | None:
+    """The next call of these namespaces (primary keys) to an endpoint: from the oldest entitlement with calls left, as the inference
+    process draws them; from the newest when all are used up; None when they have none. Two queries."""
+    live = Entitlement.objects.filter(
+        holder_id__in=list(namespaces),
+        subject_kind=SubjectKind.ENDPOINT,
+        subject_uuid=endpoint_uuid,
+        revoked_at__isnull=True,
+    )
+    found = list(live.select_related("order__plan", "holder").order_by("pk"))
+    used = used_of_sources([each.source for each in found]) if found else {}
+    calls = [next_call(each, used.get(each.source, 0)) for each in found]
+    return next((each for each in calls if each.price is not None), calls[-1] if calls else None)

@@ -1,0 +1,77 @@
+"""What an order would cost, before it is placed, and by the same sums when it is."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accounts.actors import Actor
+from accounts.permissions import Action
+from accounts.policies import require_namespace
+from common.clock import now
+from common.errors import Conflict, Invalid, NotFound
+from common.money import LIMIT_MINOR
+from market.models import Coupon, Plan
+from market.policies import require_plan
+from market.rating import list_price
+from market.services import coupons
+from market.states import ListingState, PlanKind
+from market.tiers import tiers_of
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from accounts.models import Namespace
+
+_PACKS_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Minor units of `currency`. `total_minor` = `price_minor` - `discount_minor` + `tax_minor`."""
+
+    plan: Plan
+    quantity: int
+    price_minor: int
+    discount_minor: int
+    total_minor: int
+    currency: str
+    coupon: Coupon | None = None
+    tax_minor: int = 0
+    """Prices are final: this site adds no tax to them."""
+
+
+def quote(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: int = 1, coupon: str = "") -> Quote:
+    """What `place_order` with the same arguments would cost now; nothing is written or kept back. Raises Invalid when the quantity
+    or the coupon does not fit, with a sentence that says why; Conflict when the plan is not on sale; NotFound, Forbidden."""
+    buyer = require_namespace(actor, buyer_namespace, Action.NAMESPACE_BUY)
+    plan = require_plan(actor, plan_uuid)
+    check_offered(plan, buyer)
+    taken = coupons.find(plan, coupon)
+    if taken is not None:
+        coupons.check(taken, plan, buyer)
+    return reckon(plan, quantity, taken)
+
+
+def reckon(plan: Plan, quantity: int, coupon: Coupon | None) -> Quote:
+    """`quote` for a caller that has obtained the plan and checked the coupon. Raises Invalid."""
+    price = _price(plan, quantity)
+    off = coupons.discount(coupon, price) if coupon else 0
+    return Quote(plan, quantity, price, off, price - off, plan.currency, coupon)
+
+
+def check_offered(plan: Plan, buyer: "Namespace") -> None:
+    """Raises NotFound for a private offer to somebody else, Conflict for a plan that is not sold now."""
+    if plan.offered_to_id not in {None, buyer.pk}:
+        raise NotFound("There is no such plan.")
+    if plan.listing.state != ListingState.PUBLISHED or plan.retired_at is not None:
+        raise Conflict("This plan is not on sale.", code="not_on_sale")
+    if plan.offer_ends_at is not None and plan.offer_ends_at <= now():
+        raise Conflict(f"This offer ended on {plan.offer_ends_at:%-d %b %Y, %H:%M} UTC.", code="offer_ended")
+
+
+def _price(plan: Plan, quantity: int) -> int:
+    if type(quantity) is not int or not 1 <= quantity <= (_PACKS_LIMIT if plan.kind == PlanKind.PAY_PER_CALL else 1):
+        raise Invalid("This plan can't be bought so many times at once.", fields={"quantity": "out of range"})
+    price = list_price(plan.price_minor, plan.unit_calls, tiers_of(plan), quantity)
+    if price > LIMIT_MINOR:
+        raise Invalid("The order is too large.", fields={"quantity": "too large"})
+    return price
