@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=Model)
 
+OFFERS = Prefetch("plans", Plan.objects.filter(retired_at__isnull=True).order_by("number"), to_attr="offers")
+"""The plans on sale of listings, in `offers`."""
+
 
 @dataclass(frozen=True)
 class Balances:
@@ -196,9 +199,8 @@ def listing_for(actor: Actor, subject_uuid: UUID) -> Listing | None:
 
 def listings_for(actor: Actor, subject_uuids: Iterable[UUID]) -> dict[UUID, Listing]:
     """`listing_for` many subjects at once, by the subject's uuid. Two queries."""
-    on_sale = Prefetch("plans", Plan.objects.filter(retired_at__isnull=True).order_by("number"), to_attr="offers")
     found = visible_listings(actor).filter(subject_uuid__in=list(subject_uuids), state=ListingState.PUBLISHED)
-    return {listing.subject_uuid: listing for listing in found.order_by("-pk").prefetch_related(on_sale)}
+    return {listing.subject_uuid: listing for listing in found.order_by("-pk").prefetch_related(OFFERS)}
 
 
 def plans_on_sale(listing: Listing) -> QuerySet[Plan]:

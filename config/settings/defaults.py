@@ -96,6 +96,8 @@ JOB_SLOTS = ENV.job_slots
 INFERENCE_MEMORY_BYTES = ENV.inference_memory_bytes
 INFERENCE_CALLS_PER_S = ENV.inference_calls_per_s
 PLATFORM_FEE_PERCENT = ENV.platform_fee_percent
+LISTING_REVIEW = ENV.listing_review
+LISTING_CODE = ENV.listing_code
 PAYMENTS: dict[str, Any] = {"BACKEND": "credits", "OPTIONS": {}}
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 

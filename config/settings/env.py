@@ -58,6 +58,10 @@ class Environment:
     """`smtp://user:password@host:port?tls=1`; empty: mails are written to `mail/` in the data folder."""
     email_from: str = field(default_factory=lambda: _text("EMAIL_FROM", "Mercato <mercato@localhost>"))
     platform_fee_percent: int = field(default_factory=lambda: _number("PLATFORM_FEE_PERCENT", 10))
+    listing_review: bool = field(default_factory=lambda: _flag("LISTING_REVIEW"))
+    """True: staff look at every listing that strangers would see before it is published."""
+    listing_code: bool = field(default_factory=lambda: _flag("LISTING_CODE", default=True))
+    """False: a version that holds code is not listed; true: it is, and says so."""
     job_runner: str = field(default_factory=lambda: _text("JOB_RUNNER", "process"))
     """Name of a backend of the family `runners`."""
     job_slots: int = field(default_factory=lambda: _number("JOB_SLOTS", os.cpu_count() or 2))

@@ -112,7 +112,7 @@ def _check_on_sale(plan: Plan, buyer: "Namespace") -> None:
     if listing.state != ListingState.PUBLISHED or plan.retired_at is not None:
         raise Conflict("This plan is not on sale.", code="not_on_sale")
     kind = SubjectKind(listing.subject_kind)
-    check_sellable(kind, require_subject(system("market"), kind, listing.subject_uuid))
+    check_sellable(kind, require_subject(system("market"), kind, listing.subject_uuid), listing.channel)
     if listing.namespace_id == buyer.pk:
         raise Conflict(f"This belongs to {buyer.name} already.", code="own_listing")
     if plan.kind == PlanKind.PAY_PER_CALL:

@@ -12,7 +12,14 @@ from tests.support.api import Caller
 
 pytestmark = pytest.mark.django_db
 
-TEXTS = {"title": "Wines of the valley", "summary": "Measured grapes.", "category": "tables", "tags": ["wine", "soil"]}
+TEXTS = {
+    "title": "Wines of the valley",
+    "summary": "Measured grapes.",
+    "category": "tables",
+    "tags": ["wine", "soil"],
+    "support_contact": "help@example.org",
+    "example_input": "{}",
+}
 PLACE = "listings/vineyard/wines-of-the-valley"
 
 
