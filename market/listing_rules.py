@@ -68,8 +68,8 @@ def _fault_of(name: str, text: str) -> str:
     if name == "channel":
         try:
             parse_channel(text)
-        except Invalid as error:
-            return str(error.fields["fields"]["channel"])
+        except Invalid:
+            return "latest, major:N or version:NAME"
     if name == "example_input" and text:
         try:
             json.loads(text)

@@ -13,8 +13,8 @@ from market.states import LEAVES_HOUSE, ListingState, Visibility
 
 
 def visible_listings(actor: Actor) -> QuerySet[Listing]:
-    """Listings that the actor may find: public ones that are published, those of its organisations' private catalogues, those it is
-    to review, and all those of the sellers it manages; namespaces joined. Unlisted ones are not found, only reached."""
+    """Listings that the actor may find: public ones that are published, those of its organisations' private catalogues, those it
+    reviews, and all those of the sellers it manages; namespaces joined. Unlisted ones are not found, only reached."""
     return _listings(actor, {Visibility.PUBLIC})
 
 
@@ -37,7 +37,7 @@ def _listings(actor: Actor, open_to_all: set[Visibility]) -> QuerySet[Listing]:
         | Q(namespace_id__in=_namespaces_where(actor, Action.LISTING_MANAGE))
     )
     reviewed = _namespaces_where(actor, Action.LISTING_REVIEW)
-    return listings.filter(seen | _in_review_by(reviewed) if reviewed else seen)
+    return listings.filter(seen | _submitted_to(reviewed) if reviewed else seen)
 
 
 def catalogue_of(actor: Actor, namespace_id: int) -> QuerySet[Listing]:
@@ -83,7 +83,7 @@ def review_queue(actor: Actor) -> QuerySet[Listing]:
     waiting = Listing.objects.filter(state=ListingState.IN_REVIEW).select_related("namespace", "submitted_by")
     if actor.is_staff or actor.is_system:
         return waiting
-    return waiting.filter(_in_review_by(_namespaces_where(actor, Action.LISTING_REVIEW)))
+    return waiting.filter(_submitted_to(_namespaces_where(actor, Action.LISTING_REVIEW)))
 
 
 def require_review(actor: Actor, uuid: UUID | str) -> Listing:
@@ -95,10 +95,10 @@ def require_review(actor: Actor, uuid: UUID | str) -> Listing:
     return listing
 
 
-def _in_review_by(namespaces: list[int]) -> Q:
-    """What reviewers in these namespaces have to look at."""
-    waiting = Q(state=ListingState.IN_REVIEW, namespace_id__in=namespaces)
-    return waiting & ~Q(visibility__in=LEAVES_HOUSE) if settings.LISTING_REVIEW else waiting
+def _submitted_to(namespaces: list[int]) -> Q:
+    """What reviewers in these namespaces have to look at, or had to: they go on talking about it after a decision."""
+    submitted = Q(submitted_at__isnull=False, namespace_id__in=namespaces)
+    return submitted & ~Q(visibility__in=LEAVES_HOUSE) if settings.LISTING_REVIEW else submitted
 
 
 def require_listing(actor: Actor, namespace: str, slug: str, action: Action = Action.LISTING_READ) -> Listing:

@@ -58,6 +58,19 @@ def facts_of(listing: Listing) -> Facts:
     )
 
 
+def licence_now(listing: Listing) -> str:
+    """`licence_of` for a page. No query where the listing names its licence."""
+    if listing.licence:
+        return listing.licence
+    kind = SubjectKind(listing.subject_kind)
+    try:
+        return licence_of(
+            listing, version_of(kind, require_subject(_SYSTEM, kind, listing.subject_uuid), listing.channel)
+        )
+    except DomainError:
+        return ""
+
+
 def licence_of(listing: Listing, version: "Version | None") -> str:
     """The licence that a buyer gets: the listing's own word, else that of the version, else that of its repository."""
     return listing.licence or (version.licence or version.repo.licence if version else "")

@@ -12,7 +12,7 @@ from compute.endpoint_policies import visible_endpoints
 from market.models import Listing, ListingImage
 from market.states import SubjectKind
 from market.subjects import require_subject
-from registry.channels import ChannelKind, newest_names, parse_channel, versions_on
+from registry.channels import ChannelKind, majors_of, newest_names, parse_channel, versions_on
 
 if TYPE_CHECKING:
     from registry.models import Repo
@@ -69,15 +69,32 @@ def channel_words(listing: Listing, version: str) -> str:
     return f"Follows {followed}: now {version}" if version else f"Follows {followed}: there is none now"
 
 
+def channel_choices(listing: Listing) -> list[tuple[str, str]]:
+    """The channels that a listing can follow, with their words: the newest version, each major number, the last hundred versions."""
+    choices = [("latest", "The latest version")]
+    if listing.subject_kind == SubjectKind.ENDPOINT:
+        return [("latest", "The version that the endpoint serves")]
+    repo = _repo_of(listing)
+    if repo is not None:
+        choices += [(f"major:{number}", f"The latest {number}.x") for number in majors_of(repo)]
+        names = [version.name for version in versions_on(repo, "latest", limit=100)]
+        choices += [(f"version:{name}", f"Version {name}, and no other") for name in names]
+    if listing.channel not in {value for value, _ in choices}:
+        choices.append((listing.channel, f"{channel_words(listing, '')}"))
+    return choices
+
+
+def _repo_of(listing: Listing) -> "Repo | None":
+    kind = SubjectKind(listing.subject_kind)
+    try:
+        return cast("Repo", require_subject(_SYSTEM, kind, listing.subject_uuid))
+    except DomainError:
+        return None
+
+
 def changelog_of(listing: Listing) -> list[Change]:
     """The release notes of the versions on a listing's channel, newest first; a version without notes is there with none. They are part
     of the listing: who sees it sees them. Three queries."""
-    kind = SubjectKind(listing.subject_kind)
-    if kind == SubjectKind.ENDPOINT:
-        return []
-    try:
-        repo = cast("Repo", require_subject(_SYSTEM, kind, listing.subject_uuid))
-    except DomainError:
-        return []
-    versions = versions_on(repo, listing.channel, limit=CHANGELOG_LIMIT)
+    repo = None if listing.subject_kind == SubjectKind.ENDPOINT else _repo_of(listing)
+    versions = versions_on(repo, listing.channel, limit=CHANGELOG_LIMIT) if repo else []
     return [Change(version.name, version.notes, version.created_at) for version in versions]

@@ -43,7 +43,7 @@ def approve_listing(
             fields={"checks": f"not confirmed: {', '.join(missing)}" if missing else "unknown"},
         )
     with transaction.atomic():
-        row = _decided(actor, listing, submission)
+        row = _decided(actor, listing, submission, ListingState.PUBLISHED)
         if row.state == ListingState.PUBLISHED:
             return row
         put_on_sale(actor, row)
@@ -59,7 +59,7 @@ def return_listing(actor: Actor, listing: Listing, *, text: str, submission: UUI
     if not words:
         raise Invalid("Say what has to be changed.", fields={"text": "needed"})
     with transaction.atomic():
-        row = _decided(actor, listing, submission)
+        row = _decided(actor, listing, submission, ListingState.DRAFT)
         if row.state == ListingState.DRAFT:
             return row
         LISTINGS.ensure(ListingState(row.state), ListingState.DRAFT)
@@ -127,8 +127,8 @@ def submission_of(listing: Listing) -> ReviewEntry | None:
     return ReviewEntry.objects.filter(listing=listing, step=ReviewStep.SUBMITTED).order_by("-pk").first()
 
 
-def _decided(actor: Actor, listing: Listing, submission: UUID | str | None) -> Listing:
-    """The row, locked, for a reviewer who may decide it."""
+def _decided(actor: Actor, listing: Listing, submission: UUID | str | None, decided: ListingState) -> Listing:
+    """The row, locked, for a reviewer who may decide it: it is in review, or in the state `decided` already."""
     require_review(actor, listing.uuid)
     row = Listing.objects.select_for_update(of=("self",), no_key=True).select_related("namespace").get(pk=listing.pk)
     if not may_review(actor, row):
@@ -136,7 +136,7 @@ def _decided(actor: Actor, listing: Listing, submission: UUID | str | None) -> L
     if row.state == ListingState.IN_REVIEW and actor.user_id is not None and row.submitted_by_id == actor.user_id:
         raise Forbidden("You submitted this listing yourself: somebody else has to decide.", code="own_submission")
     newest = submission_of(row)
-    if newest is None or row.state == ListingState.WITHDRAWN:
+    if newest is None or row.state not in {ListingState.IN_REVIEW, decided}:
         raise Conflict("The listing is not in review.", code="not_in_review")
     if submission is not None and str(newest.uuid) != str(submission):
         raise Conflict("The listing was submitted anew since you looked: look again.", code="submitted_anew")
@@ -158,10 +158,10 @@ def _note(actor: Actor, row: Listing, step: ReviewStep, text: str, checks: list[
 
 def _tell_seller(actor: Actor, row: Listing, said: str) -> None:
     entry = ReviewEntry.objects.filter(listing=row).latest("pk")
-    words = {"url": f"/sell/{row.uuid}", "key": f"review:{entry.uuid}"}
-    notify(row.namespace_id, "market:listing:reviewed", said, **words)
+    url, key = f"/sell/{row.uuid}", f"review:{entry.uuid}"
+    notify(row.namespace_id, "market:listing:reviewed", said, url=url, key=key)
     if row.submitted_by_id:
-        notify_users([row.submitted_by_id], "market:listing:reviewed", said, **words)
+        notify_users([row.submitted_by_id], "market:listing:reviewed", said, url=url, key=key)
 
 
 def _record(actor: Actor, tag: str, row: Listing) -> None:

@@ -13,7 +13,7 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import orders
+from market.services import images, listings, orders, reviews
 from registry.models import RepoSource
 from registry.services import (
     collections,
@@ -130,8 +130,16 @@ def build() -> World:
     own_wares = make_version(Party(users["owner"], acme.namespace), "open")
     scans.scan_version(own_wares.pk)
     own_listing = make_listing(Party(users["owner"], acme.namespace), own_wares.repo, {"kind": "free"}, title="Open")
+    judged = make_version(Party(users["owner"], acme.namespace), "judged")
+    waiting = make_listing(Party(users["owner"], acme.namespace), judged.repo, title="Judged", publish=False)
+    reviews.want_reviews(owner, "acme", is_needed=True)
+    listings.publish_listing(owner, waiting)
+    reviews.want_reviews(owner, "acme", is_needed=False)
+    dot = images.add_image(owner, own_listing, content=PNG, alt="A dot")
     give_credits(Party(users["owner"], acme.namespace), 10_000)
     names |= {
+        "review": str(waiting.uuid),
+        "image": str(dot.uuid),
         "open": str(own_wares.repo.uuid),
         "listing": str(own_listing.uuid),
         "listing_slug": own_listing.slug,

@@ -1,11 +1,14 @@
 from django.urls import path
 
-from web.market import money_views, sell_views, views
+from web.market import money_views, review_views, sell_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("listings/<str:namespace>/<str:slug>", views.listing, name="listing"),
     path("listings/<str:namespace>/<str:slug>/checkout", views.checkout, name="checkout"),
+    path("listings/<str:namespace>/<str:slug>/images/<uuid:uuid>", views.image, name="listing-image"),
+    path("organizations/<str:name>/catalogue", review_views.catalogue, name="catalogue"),
+    path("organizations/<str:name>/catalogue/review", review_views.policy, name="review-policy"),
     path("orders", money_views.orders, name="orders"),
     path("orders/all.csv", money_views.orders_csv, name="orders-csv"),
     path("orders/<uuid:uuid>", money_views.order, name="order"),
@@ -22,6 +25,12 @@ urlpatterns = [
     path("-/credits", money_views.credit, name="credits"),
     path("sell", sell_views.sell, name="sell"),
     path("sell/new", sell_views.new_listing, name="new-listing"),
+    path("sell/reviews", review_views.queue, name="reviews"),
+    path("sell/reviews/<uuid:uuid>", review_views.review, name="review"),
+    path("sell/reviews/<uuid:uuid>/comments", review_views.comment, name="review-comment"),
+    path("sell/reviews/<uuid:uuid>/decision", review_views.decision, name="review-decision"),
+    path("sell/<uuid:uuid>/images", sell_views.image_addition, name="image-addition"),
+    path("sell/<uuid:uuid>/images/<uuid:image_uuid>", sell_views.image_change, name="image-change"),
     path("sell/<uuid:uuid>", sell_views.editor, name="listing-editor"),
     path("sell/<uuid:uuid>/plans", sell_views.plan_addition, name="plan-addition"),
     path("sell/<uuid:uuid>/plans/<uuid:plan_uuid>/retirement", sell_views.plan_retirement, name="plan-retirement"),

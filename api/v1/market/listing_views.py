@@ -1,13 +1,11 @@
 """What belongs to one listing beside its texts: readiness, reviews, pictures, changes; and the private catalogue of an organisation."""
 
-import base64
-import binascii
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,12 +14,14 @@ from accounts.policies import require_namespace, require_organization
 from api.v1.base import KEY_PARAMETER, PAGE_PARAMETERS, View, page_of
 from api.v1.market import wire
 from api.v1.market.views import ListingView
-from common.errors import Invalid
+from api.v1.registry.views import RawParser
 from common.pagination import keyset_page
 from market import policies, queries
 from market.ready_queries import readiness_of
 from market.services import images, reviews
 from market.showing import changelog_of, showings_of
+
+LISTING_PAGE = page_of(wire.ListingWire)
 
 
 class Readiness(ListingView):
@@ -47,17 +47,22 @@ class Changelog(ListingView):
 
 
 class Images(ListingView):
-    @extend_schema(request=wire.ImageNew, responses={201: wire.ImageWire}, parameters=[KEY_PARAMETER], tags=["market"])
+    parser_classes = (RawParser,)
+
+    @extend_schema(
+        request={"image/*": OpenApiTypes.BINARY},
+        responses={201: wire.ImageWire},
+        parameters=[OpenApiParameter("alt", str, required=True, description="What it shows; at most 200 characters.")],
+        tags=["market"],
+    )
     def post(self, request: Request, **names: str) -> Response:
-        """Add a picture to the end of the gallery, eight at most; the first one stands on the card."""
-        listing, given = self.listing(Action.LISTING_MANAGE), self.given(wire.ImageNew)
-        try:
-            content = base64.b64decode(given["content"], validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise Invalid("content must be base64.", fields={"content": "not base64"}) from error
-        return self.creating(
-            lambda: wire.image(images.add_image(self.actor, listing, content=content, alt=given["alt"]))
-        )
+        """Add a picture to the end of the gallery: the body is a PNG, JPEG or WebP file of at most 5 MB. A listing has eight at most;
+        the first one stands on the card."""
+        listing = self.listing(Action.LISTING_MANAGE)
+        stream: Any = request.data
+        content = stream.read(images.UPLOAD_LIMIT + 1)
+        made = images.add_image(self.actor, listing, content=content, alt=request.query_params.get("alt", ""))
+        return Response(wire.image(made), status=201)
 
 
 class Image(ListingView):
@@ -83,7 +88,7 @@ class Image(ListingView):
 
 
 class ReviewQueue(View):
-    @extend_schema(responses=page_of(wire.ListingWire), parameters=PAGE_PARAMETERS, tags=["market"])
+    @extend_schema(responses=LISTING_PAGE, parameters=PAGE_PARAMETERS, tags=["market"])
     def get(self, request: Request) -> Response:
         """Listings that wait for the caller's review, the longest waiting first."""
         self.actor.require_authenticated()
@@ -151,7 +156,7 @@ class ReviewPolicy(View):
 
 
 class Catalogue(View):
-    @extend_schema(responses=page_of(wire.ListingWire), parameters=PAGE_PARAMETERS, tags=["market"])
+    @extend_schema(responses=LISTING_PAGE, parameters=PAGE_PARAMETERS, tags=["market"])
     def get(self, request: Request, name: str) -> Response:
         """The private catalogue of an organisation: what is published for its members, with what it offers everybody; newest first."""
         namespace = require_organization(self.actor, name).namespace

@@ -41,7 +41,7 @@ class MoneyView(View):
 
 class Listings(View):
     @extend_schema(
-        responses=wire.ListingPage,
+        responses=wire.ListingSearchPage,
         parameters=[
             *PAGE_PARAMETERS,
             OpenApiParameter("search", str, description="Words; the last one may be a beginning."),

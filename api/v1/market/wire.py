@@ -49,13 +49,6 @@ class ImageWire(serializers.Serializer):
     position = serializers.IntegerField()
 
 
-class ImageNew(serializers.Serializer):
-    content = serializers.CharField(
-        max_length=7_000_000, help_text="Base64 of a PNG, JPEG or WebP file of at most 5 MB."
-    )
-    alt = serializers.CharField(max_length=200)
-
-
 class ImageChange(serializers.Serializer):
     alt = serializers.CharField(max_length=200, required=False)
     position = serializers.IntegerField(min_value=1, required=False)
@@ -138,7 +131,7 @@ class ListingWire(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
-class ListingPage(serializers.Serializer):
+class ListingSearchPage(serializers.Serializer):
     items = ListingWire(many=True)
     total = serializers.IntegerField()
     facets = serializers.DictField(child=serializers.DictField(child=serializers.IntegerField()))
