@@ -129,7 +129,7 @@ class ListingForm(forms.Form):
         ],
     )
     channel = forms.ChoiceField(
-        label="What is offered", help_text="Buyers always get the version that this leads to; the page says which."
+        label="What is offered", help_text="The version that buyers are led to; the page says which one that is now."
     )
     example_input = forms.CharField(
         max_length=20_000,
