@@ -1,6 +1,5 @@
 """Making, changing, publishing and withdrawing listings, and the plans on them. Reviews are decided in `services/reviews.py`."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -121,8 +120,8 @@ def require_not_in_review(row: Listing) -> None:
 def publish_listing(actor: Actor, listing: Listing) -> Listing:
     """Put a listing into the shop, or, where the site or the seller's organisation wants it reviewed, submit it for review
     (`needs_review`). It has to be ready (`market/readiness.py`). One that is published or in review already is returned as it is.
-    Writes what `put_on_sale` does, or state, thread, audit and notices to the reviewers. Raises Conflict (`not_ready` with the
-    `checks`, `listed_already`), NotFound, Forbidden."""
+    Writes what `put_on_sale` does, or state, thread, audit and notices to the reviewers. Raises Conflict (`not_ready` with what is
+    missing, `listed_already`), NotFound, Forbidden."""
     with transaction.atomic():
         row = _locked(actor, listing)
         if row.state in {ListingState.PUBLISHED, ListingState.IN_REVIEW}:
@@ -156,13 +155,12 @@ def _require_ready(row: Listing) -> None:
     other = Listing.objects.filter(subject_kind=row.subject_kind, subject_uuid=row.subject_uuid).exclude(pk=row.pk)
     if other.exclude(state=ListingState.WITHDRAWN).exists():
         raise Conflict(f"This {row.subject_kind} is listed already.", code="listed_already")
-    checks = readiness_of(row)
-    missing = [check for check in checks if not check.is_ok]
+    missing = [check for check in readiness_of(row) if not check.is_ok]
     if missing:
         raise Conflict(
             f"The listing is not ready. {' '.join(check.sentence for check in missing)}",
             code="not_ready",
-            checks=[asdict(check) for check in checks],
+            fields={check.key: check.sentence for check in missing},
         )
 
 

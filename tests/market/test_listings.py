@@ -136,13 +136,13 @@ class TestPublish:
         with pytest.raises(Conflict) as refusal:
             listings.publish_listing(seller.actor, draft(seller, version))
         assert refusal.value.code == "not_ready"
-        missing = {check["key"] for check in refusal.value.fields["checks"] if not check["is_ok"]}
+        missing = set(refusal.value.fields["fields"])
         assert missing == {"plan", "support"}
         empty = create_repo(seller.actor, "dataset", seller.name, "empty")
         with pytest.raises(Conflict) as refusal:
             make_listing(seller, empty, title="Empty")
         assert refusal.value.code == "not_ready"
-        missing = {check["key"] for check in refusal.value.fields["checks"] if not check["is_ok"]}
+        missing = set(refusal.value.fields["fields"])
         assert missing == {"version", "card", "licence", "scan"}
         assert not Listing.objects.filter(state="published").exists()
 

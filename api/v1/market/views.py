@@ -113,7 +113,7 @@ class Publication(ListingView):
     @extend_schema(request=None, responses={201: wire.ListingWire}, tags=["market"])
     def post(self, request: Request, **names: str) -> Response:
         """Put it into the shop, or into review where that is asked for: `state` says which. Safe to repeat. One that is not ready is
-        refused with `not_ready` and the checks."""
+        refused with `not_ready`, and what is missing in `fields`."""
         return self.answer(listings.publish_listing(self.actor, self.listing(Action.LISTING_MANAGE)), status=201)
 
     @extend_schema(responses={204: None}, tags=["market"])
