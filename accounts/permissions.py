@@ -14,6 +14,7 @@ class Action(StrEnum):
     JOB_READ = "compute:job:read"
     LISTING_MANAGE = "market:listing:manage"
     LISTING_READ = "market:listing:read"
+    LISTING_REVIEW = "market:listing:review"
     NAMESPACE_AUDIT = "accounts:namespace:audit"
     NAMESPACE_BUY = "accounts:namespace:buy"
     NAMESPACE_MANAGE = "accounts:namespace:manage"
@@ -63,6 +64,7 @@ class Role(StrEnum):
     OWNER = "owner"
     ADMIN = "admin"
     PUBLISHER = "publisher"
+    REVIEWER = "reviewer"
     BUYER = "buyer"
     MEMBER = "member"
 
@@ -82,6 +84,7 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
             Action.ENDPOINT_WRITE,
         }
     ),
+    Role.REVIEWER: frozenset({Action.NAMESPACE_READ, Action.LISTING_REVIEW}),
     Role.ADMIN: frozenset(Action),
     Role.OWNER: frozenset(Action),
 }
@@ -91,6 +94,7 @@ LEVEL_OF_ROLE: dict[Role, Level | None] = {
     Role.MEMBER: None,
     Role.BUYER: None,
     Role.PUBLISHER: Level.WRITE,
+    Role.REVIEWER: Level.READ,
     Role.ADMIN: Level.ADMIN,
     Role.OWNER: Level.ADMIN,
 }
@@ -120,6 +124,7 @@ SCOPE_OF_ACTION: dict[Action, Scope] = {
     Action.JOB_READ: Scope.JOB_RUN,
     Action.LISTING_MANAGE: Scope.MARKET_SELL,
     Action.LISTING_READ: Scope.ACCOUNT_READ,
+    Action.LISTING_REVIEW: Scope.MARKET_SELL,
     Action.NAMESPACE_AUDIT: Scope.ACCOUNT_MANAGE,
     Action.NAMESPACE_BUY: Scope.MARKET_BUY,
     Action.NAMESPACE_MANAGE: Scope.ACCOUNT_MANAGE,

@@ -1,10 +1,12 @@
 """What the fields of listings and plans may hold. Pure checks: every fault is named by its field, all at once."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from common.clock import now
 from common.errors import Invalid
@@ -13,10 +15,17 @@ from common.money import EXPONENTS, LIMIT_MINOR
 from market import tiers as volume
 from market.models import Listing
 from market.states import PlanKind, SubjectKind, Visibility
+from registry.channels import parse_channel
 
 Word = TypeVar("Word", bound=StrEnum)
 
-_LIMITS = {"title": 120, "summary": 300, "description": 50_000, "category": 60, "task": 80, "licence": 80}
+_LIMITS = {
+    "title": 120, "summary": 300, "description": 50_000, "category": 60, "task": 80, "licence": 80,
+    "channel": 100, "example_input": 20_000, "support_contact": 200, "return_terms": 2_000,
+}  # fmt: skip
+REVIEWED = frozenset({"title", "description", "licence", "visibility", "channel", "images"})
+"""What a reviewer has judged: a published listing in which one of these changes is looked at again."""
+_MAIL = re.compile(r"[^@\s<>\"']{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,180}[A-Za-z0-9])?")
 _TAG_LIMIT, _TAG = 20, re.compile(r"[a-z0-9][a-z0-9 ._:-]{0,39}")
 _REFUND_DAYS_LIMIT, _CALLS_LIMIT, _NOTE_LIMIT = 365, 10**12, 500
 
@@ -45,6 +54,8 @@ def checked_fields(changes: dict[str, Any]) -> dict[str, Any]:
             faults[name] = f"text of at most {_LIMITS[name]} characters"
         else:
             clean[name] = value.strip()
+            if fault := _fault_of(name, clean[name]):
+                faults[name] = fault
     if clean.get("title") == "":
         faults["title"] = "needed"
     if faults:
@@ -52,6 +63,32 @@ def checked_fields(changes: dict[str, Any]) -> dict[str, Any]:
             "Please correct: " + "; ".join(f"{name}: {fault}" for name, fault in faults.items()), fields=faults
         )
     return clean
+
+
+def _fault_of(name: str, text: str) -> str:
+    if name == "support_contact" and text and not (_MAIL.fullmatch(text) or _is_https(text)):
+        return "a mail address, or an address that begins with https://"
+    if name == "channel":
+        try:
+            parse_channel(text)
+        except Invalid:
+            return "latest, major:N or version:NAME"
+    if name == "example_input" and text:
+        try:
+            json.loads(text)
+        except ValueError as error:
+            return f"JSON ({error})"
+        except RecursionError:
+            return "JSON that is not nested so deeply"
+    return ""
+
+
+def _is_https(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and not re.search(r"\s", text)
 
 
 def check_visibility(wanted: str | None, *, is_organization: bool) -> None:

@@ -1,45 +1,118 @@
-"""Who may see and manage listings, orders, entitlements and money."""
+"""Who may see, manage and review listings; who may see orders, entitlements and money."""
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from accounts.actors import Actor
 from accounts.permissions import SCOPE_OF_ACTION, Action
 from common.clock import now
 from common.errors import Forbidden, NotFound
-from market.models import Coupon, Entitlement, Listing, Order, Payout, PayoutAccount, Plan
-from market.states import ListingState, Visibility
+from market.models import Coupon, Entitlement, Listing, Order, Payout, PayoutAccount, Plan, ReviewPolicy
+from market.states import LEAVES_HOUSE, ListingState, Visibility
 
 
 def visible_listings(actor: Actor) -> QuerySet[Listing]:
-    """Published listings that the actor may find or has a private offer of, and all those of the sellers it manages; namespaces
-    joined."""
+    """Listings that the actor may find: public ones that are published, those of its organisations' private catalogues, those it
+    reviews or has a private offer of, and all those of the sellers it manages; namespaces joined. Unlisted ones are not found, only reached."""
+    return _listings(actor, {Visibility.PUBLIC})
+
+
+def _reachable_listings(actor: Actor) -> QuerySet[Listing]:
+    """`visible_listings` and the unlisted ones: for a caller that names one listing."""
+    return _listings(actor, {Visibility.PUBLIC, Visibility.UNLISTED})
+
+
+def _listings(actor: Actor, open_to_all: set[Visibility]) -> QuerySet[Listing]:
     listings = Listing.objects.select_related("namespace")
     if actor.is_system or actor.is_staff:
         return listings
     published = Q(state=ListingState.PUBLISHED)
-    public = published & Q(visibility=Visibility.PUBLIC)
+    public = published & Q(visibility__in=open_to_all)
     if not actor.is_authenticated or not actor.can_scope(SCOPE_OF_ACTION[Action.LISTING_READ]):
         return listings.filter(public)
-    return listings.filter(
+    seen = (
         public
         | (published & Q(visibility=Visibility.ORGANIZATION, namespace_id__in=actor.member_namespaces()))
         | (published & Q(pk__in=_private_offers(actor).values("listing_id")))
         | Q(namespace_id__in=_namespaces_where(actor, Action.LISTING_MANAGE))
     )
+    reviewed = _namespaces_where(actor, Action.LISTING_REVIEW)
+    return listings.filter(seen | _submitted_to(reviewed) if reviewed else seen)
+
+
+def catalogue_of(actor: Actor, namespace_id: int) -> QuerySet[Listing]:
+    """The private catalogue of an organisation with what it offers everybody: published listings, for its members and staff. Raises
+    NotFound for others: what a house has for itself is not even a refusal."""
+    is_member = namespace_id in actor.member_namespaces() and actor.can_scope(SCOPE_OF_ACTION[Action.LISTING_READ])
+    if not (is_member or actor.is_staff or actor.is_system):
+        actor.require_authenticated()
+        raise NotFound("There is no catalogue that you may see.")
+    offered = {Visibility.ORGANIZATION, Visibility.PUBLIC}
+    return visible_listings(actor).filter(
+        namespace_id=namespace_id, state=ListingState.PUBLISHED, visibility__in=offered
+    )
+
+
+def is_reviewed_by_site(visibility: str) -> bool:
+    """Whether staff look at a listing of this visibility before it is published."""
+    return bool(settings.LISTING_REVIEW) and visibility in LEAVES_HOUSE
+
+
+def needs_review(listing: Listing) -> bool:
+    """Whether the site, or the seller's organisation, wants the listing reviewed. At most one query."""
+    if is_reviewed_by_site(listing.visibility):
+        return True
+    return wants_reviews(listing.namespace_id)
+
+
+def wants_reviews(namespace_id: int) -> bool:
+    """Whether an organisation wants what it lists reviewed by its own reviewers."""
+    return ReviewPolicy.objects.filter(namespace=namespace_id, is_needed=True).exists()
+
+
+def may_review(actor: Actor, listing: Listing) -> bool:
+    """Whether `actor` is one of the listing's reviewers: staff, or, where the site leaves it to the organisation, its own. Whether it
+    is their own submission is asked when they decide."""
+    if actor.is_staff or actor.is_system:
+        return True
+    return not is_reviewed_by_site(listing.visibility) and actor.may(Action.LISTING_REVIEW, listing.namespace_id)
+
+
+def review_queue(actor: Actor) -> QuerySet[Listing]:
+    """Listings that wait for a review by `actor` (`may_review`), namespaces and submitters joined."""
+    waiting = Listing.objects.filter(state=ListingState.IN_REVIEW).select_related("namespace", "submitted_by")
+    if actor.is_staff or actor.is_system:
+        return waiting
+    return waiting.filter(_submitted_to(_namespaces_where(actor, Action.LISTING_REVIEW)))
+
+
+def require_review(actor: Actor, uuid: UUID | str) -> Listing:
+    """A listing whose thread of reviews `actor` takes part in: as a reviewer or as a seller. Raises NotFound, Forbidden."""
+    listing = require_listing_by_uuid(actor, uuid)
+    if not (may_review(actor, listing) or actor.may(Action.LISTING_MANAGE, listing.namespace_id)):
+        actor.require_authenticated()
+        raise Forbidden("Only its seller and its reviewers see what was said of a listing.")
+    return listing
+
+
+def _submitted_to(namespaces: list[int]) -> Q:
+    """What reviewers in these namespaces have to look at, or had to: they go on talking about it after a decision."""
+    submitted = Q(submitted_at__isnull=False, namespace_id__in=namespaces)
+    return submitted & ~Q(visibility__in=LEAVES_HOUSE) if settings.LISTING_REVIEW else submitted
 
 
 def require_listing(actor: Actor, namespace: str, slug: str, action: Action = Action.LISTING_READ) -> Listing:
     """The listing, by its names in any case, with which `actor` may do `action`. Raises NotFound, Forbidden."""
     return _managed(
-        actor, visible_listings(actor).filter(namespace__name__iexact=namespace, slug__iexact=slug).first(), action
+        actor, _reachable_listings(actor).filter(namespace__name__iexact=namespace, slug__iexact=slug).first(), action
     )
 
 
 def require_listing_by_uuid(actor: Actor, uuid: UUID | str, action: Action = Action.LISTING_READ) -> Listing:
     """`require_listing` for a caller that knows the uuid."""
-    return _managed(actor, visible_listings(actor).filter(uuid=uuid).first(), action)
+    return _managed(actor, _reachable_listings(actor).filter(uuid=uuid).first(), action)
 
 
 def public_plans() -> QuerySet[Plan]:
@@ -48,9 +121,11 @@ def public_plans() -> QuerySet[Plan]:
 
 
 def visible_plans(actor: Actor) -> QuerySet[Plan]:
-    """Plans of the listings that the actor may see, retired ones too. A private offer is seen by the people of its buyer, by those
+    """Plans of the listings that the actor may see or reach, retired ones too. A private offer is seen by the people of its buyer, by those
     who manage the seller's listings and by staff. Joined with listing, seller and buyer."""
-    plans = Plan.objects.filter(listing__in=visible_listings(actor)).select_related("listing__namespace", "offered_to")
+    plans = Plan.objects.filter(listing__in=_reachable_listings(actor)).select_related(
+        "listing__namespace", "offered_to"
+    )
     if actor.is_system or actor.is_staff:
         return plans
     return plans.filter(

@@ -200,6 +200,11 @@ def access_of(entitlement: Entitlement) -> Access:
     return _access(entitlement, used_of_sources([entitlement.source]).get(entitlement.source))
 
 
+def with_offers() -> "Prefetch[str]":
+    """The plans of listings that everybody can order now, in `offers`: private offers are for their buyers alone."""
+    return Prefetch("plans", public_plans(), to_attr="offers")
+
+
 def listing_for(actor: Actor, subject_uuid: UUID) -> Listing | None:
     """The listing on which `actor` could get a subject, with the plans on sale in `offers`; None when it isn't sold. Two queries."""
     return listings_for(actor, [subject_uuid]).get(subject_uuid)
@@ -207,9 +212,8 @@ def listing_for(actor: Actor, subject_uuid: UUID) -> Listing | None:
 
 def listings_for(actor: Actor, subject_uuids: Iterable[UUID]) -> dict[UUID, Listing]:
     """`listing_for` many subjects at once, by the subject's uuid. Two queries."""
-    on_sale = Prefetch("plans", public_plans(), to_attr="offers")
     found = visible_listings(actor).filter(subject_uuid__in=list(subject_uuids), state=ListingState.PUBLISHED)
-    return {listing.subject_uuid: listing for listing in found.order_by("-pk").prefetch_related(on_sale)}
+    return {listing.subject_uuid: listing for listing in found.order_by("-pk").prefetch_related(with_offers())}
 
 
 def entitlement_for(namespaces: list[int], listing: Listing) -> Entitlement | None:

@@ -6,7 +6,6 @@ from enum import StrEnum
 
 import numpy as np
 from django.db import connection
-from django.db.models import Prefetch
 from numpy.typing import NDArray
 
 from accounts.actors import Actor
@@ -14,7 +13,8 @@ from accounts.permissions import SCOPE_OF_ACTION, Action
 from common.errors import Invalid
 from common.pagination import decode_cursor, encode_cursor
 from market.models import Listing
-from market.policies import public_plans, visible_listings
+from market.policies import visible_listings
+from market.queries import with_offers
 from market.search_index import FACETS, Ints, Mask, Snapshot, snapshot
 from market.search_text import query_words
 from market.states import ListingState
@@ -164,6 +164,6 @@ def _page(
 
 def _load(actor: Actor, ids: Ints) -> list[Listing]:
     """The listings in the order of `ids`, asked of the policy: should the index ever be behind, nothing leaks."""
-    on_sale = Prefetch("plans", public_plans(), to_attr="offers")
-    found = visible_listings(actor).filter(state=ListingState.PUBLISHED).prefetch_related(on_sale).in_bulk(ids.tolist())
+    on_sale = visible_listings(actor).filter(state=ListingState.PUBLISHED).prefetch_related(with_offers())
+    found = on_sale.in_bulk(ids.tolist())
     return [found[pk] for pk in ids.tolist() if pk in found]

@@ -10,18 +10,29 @@ class SubjectKind(StrEnum):
 
     MODEL = "model"
     DATASET = "dataset"
+    ALGORITHM = "algorithm"
     ENDPOINT = "endpoint"
 
 
 class Visibility(StrEnum):
-    """Who finds a published listing: everybody, or the members of the seller's organisation."""
+    """Who sees a published listing: those who manage it, the members of the seller's organisation (its private catalogue), whoever
+    has its address, everybody."""
 
-    PUBLIC = "public"
+    PRIVATE = "private"
     ORGANIZATION = "organization"
+    UNLISTED = "unlisted"
+    PUBLIC = "public"
+
+
+LEAVES_HOUSE = frozenset({Visibility.UNLISTED, Visibility.PUBLIC})
+"""What strangers can see."""
 
 
 class ListingState(StrEnum):
+    """`in_review`: somebody else has to look at it before it is published; meanwhile nobody edits it."""
+
     DRAFT = "draft"
+    IN_REVIEW = "in_review"
     PUBLISHED = "published"
     WITHDRAWN = "withdrawn"
 
@@ -29,11 +40,31 @@ class ListingState(StrEnum):
 LISTINGS = StateMachine(
     "listing",
     {
-        ListingState.DRAFT: frozenset({ListingState.PUBLISHED, ListingState.WITHDRAWN}),
-        ListingState.PUBLISHED: frozenset({ListingState.WITHDRAWN}),
-        ListingState.WITHDRAWN: frozenset({ListingState.PUBLISHED}),
+        ListingState.DRAFT: frozenset({ListingState.IN_REVIEW, ListingState.PUBLISHED, ListingState.WITHDRAWN}),
+        ListingState.IN_REVIEW: frozenset({ListingState.PUBLISHED, ListingState.DRAFT}),
+        ListingState.PUBLISHED: frozenset({ListingState.WITHDRAWN, ListingState.IN_REVIEW}),
+        ListingState.WITHDRAWN: frozenset({ListingState.PUBLISHED, ListingState.IN_REVIEW}),
     },
 )
+
+
+class ReviewStep(StrEnum):
+    """What happened to a listing on its way through review."""
+
+    SUBMITTED = "submitted"
+    COMMENTED = "commented"
+    RETURNED = "returned"
+    APPROVED = "approved"
+    TAKEN_BACK = "taken_back"
+
+
+REVIEW_CHECKS = {
+    "truthful": "The description says what is delivered, and claims nothing that the card does not bear out.",
+    "rights": "The seller may sell it under this licence.",
+    "lawful": "Nothing in it is personal, confidential or forbidden here.",
+    "terms": "Price, support and terms of return are clear.",
+}
+"""What a reviewer confirms, one by one, before a listing is published."""
 
 
 class PlanKind(StrEnum):

@@ -10,20 +10,26 @@ from compute.endpoint_policies import require_endpoint_by_uuid, visible_endpoint
 from compute.endpoint_states import SERVING
 from lineage.services.record import Ref
 from market.states import SubjectKind
+from registry.channels import LATEST, newest_on, parse_channel
 from registry.policies import require_repo_by_uuid, visible_repos
-from registry.queries import held_back_in, latest_version, verdict_of, version_by_uuid
+from registry.queries import held_back_in, verdict_of, version_by_uuid
 from registry.standing import refuse_yanked
 from registry.states import UNSELLABLE
 
 if TYPE_CHECKING:
     from compute.models import Endpoint
-    from registry.models import Repo
+    from registry.models import Repo, Version
 
 Subject = Union["Repo", "Endpoint"]
 
 _SYSTEM = system("market")
 
-LEVELS = {SubjectKind.MODEL: Level.READ, SubjectKind.DATASET: Level.READ, SubjectKind.ENDPOINT: Level.USE}
+LEVELS = {
+    SubjectKind.MODEL: Level.READ,
+    SubjectKind.DATASET: Level.READ,
+    SubjectKind.ALGORITHM: Level.READ,
+    SubjectKind.ENDPOINT: Level.USE,
+}
 """What an entitlement opens: the bytes of a repository, the calls of an endpoint."""
 
 
@@ -42,16 +48,41 @@ def model_of(kind: SubjectKind) -> "type[Subject]":
     return visible_endpoints(_SYSTEM).model if kind == SubjectKind.ENDPOINT else visible_repos(_SYSTEM).model
 
 
-def check_sellable(kind: SubjectKind, subject: Subject) -> None:
-    """Raises Conflict unless there is something to hand over: a repository with a version that is not withdrawn and that
-    scanning does not call unsafe, an endpoint that answers and whose version is not withdrawn."""
+def version_of(kind: SubjectKind, subject: Subject, channel: str = LATEST) -> "Version | None":
+    """The version that is offered now: the one an endpoint serves, the newest of a repository on the channel."""
+    if kind == SubjectKind.ENDPOINT:
+        uuid = cast("Endpoint", subject).version_uuid
+        return version_by_uuid(uuid) if uuid else None
+    return newest_on(cast("Repo", subject), channel)
+
+
+def check_channel(kind: SubjectKind, subject: Subject, channel: str) -> None:
+    """Raises Invalid unless a listing of the subject can follow the channel: an endpoint has none but `latest`, a repository needs
+    a version on any other."""
+    parse_channel(channel)
+    if channel == LATEST:
+        return
+    if kind == SubjectKind.ENDPOINT:
+        raise Invalid(
+            "An endpoint offers the version it serves: its channel is latest.", fields={"channel": "latest only"}
+        )
+    if version_of(kind, subject, channel) is None:
+        raise Invalid(
+            "There is no version on this channel: publish one, or take another channel.",
+            fields={"channel": "no version"},
+        )
+
+
+def check_sellable(kind: SubjectKind, subject: Subject, channel: str = LATEST) -> None:
+    """Raises Conflict unless there is something to hand over: a repository with a version on the channel that is not withdrawn and
+    that scanning does not call unsafe, an endpoint that answers and whose version is not withdrawn."""
     if kind == SubjectKind.ENDPOINT:
         endpoint = cast("Endpoint", subject)
         if endpoint.state not in SERVING or endpoint.version_uuid is None:
             raise Conflict("The endpoint does not answer calls yet.", code="not_sellable")
         refuse_yanked(version_by_uuid(endpoint.version_uuid), "sold")
         return
-    version = latest_version(cast("Repo", subject))
+    version = version_of(kind, subject, channel)
     if version is None:
         raise Conflict(
             "There is no version to hand over: publish one first; those that were withdrawn do not count.",
@@ -64,9 +95,9 @@ def check_sellable(kind: SubjectKind, subject: Subject) -> None:
         )
 
 
-def current_source(kind: SubjectKind, subject: Subject) -> Ref:
-    """What a listing is made of now, as a node of the lineage: the endpoint, or the newest version of the repository."""
+def current_source(kind: SubjectKind, subject: Subject, channel: str = LATEST) -> Ref:
+    """What a listing is made of now, as a node of the lineage: the endpoint, or the repository's version on the channel."""
     if kind == SubjectKind.ENDPOINT:
         return Ref("endpoint", subject.uuid)
-    version = latest_version(cast("Repo", subject))
+    version = version_of(kind, subject, channel)
     return Ref("version", version.uuid) if version else Ref(kind, subject.uuid)

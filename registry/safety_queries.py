@@ -34,3 +34,8 @@ def state_of_version(version: "Version") -> str:
     if held_back_at(version.commit) is not None:
         return HELD
     return next((scan.verdict for scan in version.scans.all() if scan.scanner == SCANNERS), NOT_SCANNED)
+
+
+def is_scanned(version: "Version") -> bool:
+    """Whether any scan of the version has come to an end: before that its verdict is unknown for want of one."""
+    return version.scans.filter(scanner=SCANNERS).exists()

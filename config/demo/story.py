@@ -29,6 +29,7 @@ from config.demo.storing import operations_of
 from market.models import Listing, Plan
 from market.policies import require_listing
 from market.queries import balances
+from market.ready_queries import facts_of
 from market.services import billing, listings, orders, wallet
 from market.states import PlanKind, SubjectKind
 from metering.meters import Meter
@@ -41,6 +42,7 @@ from registry.services import commits, repos, versions
 from registry.states import Gate, RepoKind, Visibility
 
 CREDITS_MINOR = 250_00
+SUPPORT = "help@example.org"
 _PATIENCE_S = 600
 _POLL_S = 0.3
 
@@ -271,7 +273,7 @@ class Story:
     def _list(
         self, kind: SubjectKind, subject: UUID, slug: str, title: str, texts: dict[str, Any], plan: dict[str, Any]
     ) -> None:
-        """A published listing with one plan."""
+        """A published listing with one plan, once what it offers has been scanned."""
         listing = Listing.objects.filter(namespace__name=SELLER.organization, slug=slug).first()
         if listing is None:
             listing = listings.create_listing(
@@ -281,10 +283,13 @@ class Story:
                 subject_uuid=subject,
                 title=title,
                 slug=slug,
+                support_contact=SUPPORT,
+                return_terms="Write to us: we give the money back as long as we can see why.",
                 **texts,
             )
         if not listing.plans.exists():
             listings.add_plan(self.seller, listing, **plan)
+        self._wait(partial(_is_scanned, listing), f"{title} was not scanned: is the worker running?")
         listings.publish_listing(self.seller, listing)
 
     def _finish(self, running: list[Job], doing: str) -> None:
@@ -323,6 +328,10 @@ class Story:
             if time.monotonic() > end:
                 raise Unavailable(otherwise)
             time.sleep(_POLL_S)
+
+
+def _is_scanned(listing: Listing) -> bool:
+    return facts_of(listing).is_scanned
 
 
 def _plan_of(listing: Listing) -> Plan:

@@ -99,6 +99,8 @@ PLATFORM_FEE_PERCENT = ENV.platform_fee_percent
 PAYOUT_EVERY_DAYS = max(1, ENV.payout_every_days)
 PAYOUT_HOLDING_DAYS = ENV.payout_holding_days
 PAYOUT_MINIMUM = ENV.payout_minimum
+LISTING_REVIEW = ENV.listing_review
+LISTING_CODE = ENV.listing_code
 PAYMENTS: dict[str, Any] = {"BACKEND": "credits", "OPTIONS": {}}
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 

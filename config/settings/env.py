@@ -63,6 +63,10 @@ class Environment:
     """How long what was earned stays here, so that a refund finds it."""
     payout_minimum: tuple[str, ...] = field(default_factory=lambda: _list("PAYOUT_MINIMUM", "10"))
     """Less is carried over to the next run: an amount for all currencies, then others for some: `10,JPY=1000`."""
+    listing_review: bool = field(default_factory=lambda: _flag("LISTING_REVIEW"))
+    """True: staff look at every listing that strangers would see before it is published."""
+    listing_code: bool = field(default_factory=lambda: _flag("LISTING_CODE", default=True))
+    """False: a version that holds code is not listed; true: it is, and says so."""
     job_runner: str = field(default_factory=lambda: _text("JOB_RUNNER", "process"))
     """Name of a backend of the family `runners`."""
     job_slots: int = field(default_factory=lambda: _number("JOB_SLOTS", os.cpu_count() or 2))

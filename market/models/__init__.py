@@ -3,6 +3,7 @@ from market.models.coupons import Coupon, CouponRedemption
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
 from market.models.payouts import Payout, PayoutAccount, PayoutHold
+from market.models.review import ListingImage, ReviewEntry, ReviewPolicy
 from market.models.royalties import OrderRoyalty, RoyaltyAcceptance, RoyaltyTerms
 from market.models.search import ListingDocument, SearchChange, SearchHead
 
@@ -17,12 +18,15 @@ __all__ = [
     "LedgerTransaction",
     "Listing",
     "ListingDocument",
+    "ListingImage",
     "Order",
     "OrderRoyalty",
     "Payout",
     "PayoutAccount",
     "PayoutHold",
     "Plan",
+    "ReviewEntry",
+    "ReviewPolicy",
     "RoyaltyAcceptance",
     "RoyaltyTerms",
     "SearchChange",

@@ -1,4 +1,4 @@
-"""What is for sale: a listing over one model, dataset or endpoint, and the plans it can be had on."""
+"""What is for sale: a listing over one model, dataset, algorithm or endpoint, and the plans it can be had on."""
 
 from enum import StrEnum
 
@@ -33,6 +33,14 @@ class Listing(models.Model):
     tags = models.JSONField(default=list)
     """At most 20 lower-case words."""
     visibility = models.CharField(max_length=12, choices=[(word, word) for word in _one_of(Visibility)])
+    channel = models.CharField(max_length=100, default="latest")
+    """Which version of a repository is offered (registry/channels.py); an endpoint offers the one it serves: always `latest`."""
+    example_input = models.TextField(blank=True)
+    """What to call it with, as JSON."""
+    support_contact = models.CharField(max_length=200, blank=True)
+    """A mail address or an https address."""
+    return_terms = models.TextField(blank=True)
+    """What the seller promises beyond the days of return, which stand in each plan. Shown at checkout."""
     state = models.CharField(max_length=12, default=ListingState.DRAFT, choices=[(w, w) for w in _one_of(ListingState)])
     sales = models.BigIntegerField(default=0)
     """Orders that were fulfilled; refunded ones are taken off."""
@@ -40,6 +48,9 @@ class Listing(models.Model):
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
     published_at = models.DateTimeField(null=True)
+    submitted_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
+    """Who asked for the review under way or for the last one; that person does not decide it."""
+    submitted_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -58,6 +69,11 @@ class Listing(models.Model):
         indexes = [
             models.Index(fields=["namespace", "-updated_at", "-id"], name="listing_in_namespace"),
             models.Index(fields=["subject_uuid"], name="listing_by_subject"),
+            models.Index(
+                fields=["submitted_at", "id"],
+                condition=models.Q(state=ListingState.IN_REVIEW),
+                name="listing_review_queue",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Making, changing, publishing and withdrawing listings, and the plans on them."""
+"""Making, changing, publishing and withdrawing listings, and the plans on them. Reviews are decided in `services/reviews.py`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from accounts.actors import Actor
+from accounts import directory
+from accounts.actors import Actor, system
 from accounts.permissions import Action
 from accounts.policies import require_namespace
 from accounts.services import audit
@@ -17,18 +18,31 @@ from common.errors import Conflict, Invalid, NotFound
 from common.ids import is_name
 from common.money import CREDIT
 from lineage.services.record import Ref, record_edge
-from market.listing_rules import check_offer, check_plan, check_visibility, checked_fields, slug_of, word_of
-from market.models import Listing, Plan
-from market.policies import require_listing_by_uuid
+from market.listing_rules import (
+    REVIEWED,
+    check_offer,
+    check_plan,
+    check_visibility,
+    checked_fields,
+    slug_of,
+    word_of,
+)
+from market.models import Listing, Plan, ReviewEntry
+from market.policies import is_reviewed_by_site, needs_review, require_listing_by_uuid
+from market.ready_queries import readiness_of
 from market.services import royalties, search_documents
 from market.services.offers import tell_of_offers
-from market.states import LISTINGS, ListingState, PlanKind, SubjectKind, Visibility
-from market.subjects import Subject, check_sellable, current_source, require_subject
+from market.states import LISTINGS, ListingState, PlanKind, ReviewStep, SubjectKind, Visibility
+from market.subjects import Subject, check_channel, current_source, require_subject
+from notices.services import notify_users
+from registry.channels import LATEST
 from registry.services import repos
 
 if TYPE_CHECKING:
     from accounts.models import Namespace
     from registry.models import Repo
+
+_SYSTEM = system("market")
 
 
 def create_listing(
@@ -43,8 +57,8 @@ def create_listing(
     **texts: Any,
 ) -> Listing:
     """Draft a listing over a subject that `actor` administers, in the namespace that owns it. `texts`: summary, description,
-    category, task, licence, tags. The slug is made from the title when none is given. Writes the listing and an audit record.
-    Raises Invalid per field, NotFound, Forbidden; Conflict when the slug is taken or the subject is listed already."""
+    category, task, licence, tags, channel, example_input, support_contact, return_terms. The slug is made from the title when none
+    is given. Writes the listing and an audit record. Raises Invalid per field, NotFound, Forbidden; Conflict when the slug is taken or the subject is listed already."""
     seller = require_namespace(actor, namespace, Action.LISTING_MANAGE)
     kind = word_of(SubjectKind, subject_kind, "subject_kind")
     subject = require_subject(actor, kind, subject_uuid)
@@ -52,6 +66,7 @@ def create_listing(
         raise Invalid(f"This {kind} belongs to {subject.namespace.name}.", fields={"namespace": "not the owner"})
     fields = checked_fields({"title": title, "visibility": visibility, **texts})
     check_visibility(fields["visibility"], is_organization=seller.is_organization)
+    check_channel(kind, subject, fields.get("channel", LATEST))
     wanted = slug or slug_of(fields["title"])
     if not is_name(wanted):
         raise Invalid("Use letters, digits, dots, dashes or underscores.", fields={"slug": "not a valid name"})
@@ -74,59 +89,128 @@ def create_listing(
 
 
 def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
-    """Change texts, facets or visibility (the fields of `create_listing`, slug and subject aside). Writes the listing, the search
-    index, an audit record; the same values again change nothing. Raises Invalid per field, NotFound, Forbidden."""
+    """Change texts, facets, channel or visibility (the fields of `create_listing`, slug and subject aside). Writes the listing, the
+    search index, an audit record; the same values again change nothing. Where listings are reviewed, a published one goes into
+    review again when a field changes that a reviewer has judged (`REVIEWED`), and is out of the shop until then. Raises
+    Invalid per field, Conflict while it is in review, NotFound, Forbidden."""
     fields = checked_fields(changes)
     with transaction.atomic():
         row = _locked(actor, listing)
         check_visibility(fields.get("visibility"), is_organization=row.namespace.is_organization)
         changed = {name: value for name, value in fields.items() if getattr(row, name) != value}
         if changed:
+            require_not_in_review(row)
+            if "channel" in changed:
+                kind = SubjectKind(row.subject_kind)
+                check_channel(kind, require_subject(actor, kind, row.subject_uuid), changed["channel"])
             for name, value in changed.items():
                 setattr(row, name, value)
-            row.updated_at = now()
-            row.save(update_fields=[*changed, "updated_at"])
-            search_documents.index_listing(row)
-            _record(actor, "market:listing:updated", row, fields=sorted(changed))
+            row.save(update_fields=[*changed])
+            mark_changed(actor, row, sorted(changed))
     return row
+
+
+def mark_changed(actor: Actor, row: Listing, names: list[str]) -> None:
+    """What follows from a change of the fields `names` of a listing, in the caller's transaction, which holds its lock: time, search,
+    audit, a review where that is needed."""
+    row.updated_at = now()
+    row.save(update_fields=["updated_at"])
+    _record(actor, "market:listing:updated", row, fields=names)
+    if row.state == ListingState.PUBLISHED and REVIEWED.intersection(names) and needs_review(row):
+        _submit(actor, row, f"Changed: {', '.join(name.replace('_', ' ') for name in names)}.")
+    search_documents.index_listing(row)
+
+
+def require_not_in_review(row: Listing) -> None:
+    """Raises Conflict: what reviewers look at stays as it is until they have decided."""
+    if row.state == ListingState.IN_REVIEW:
+        raise Conflict(
+            "The listing is in review: take it back first, change it, then submit it again.", code="in_review"
+        )
 
 
 def publish_listing(actor: Actor, listing: Listing) -> Listing:
-    """Put a listing into the shop. Needs a plan, something to hand over (`check_sellable`), and with a price that the seller has accepted
-    the royalties of everybody upstream. A repository that is for sale is
-    gated from then on, or everybody who sees it could download it. Writes state, gate, search index, lineage, audit; one that
-    is published already is returned as it is. Raises Conflict, NotFound, Forbidden."""
+    """Put a listing into the shop, or, where the site or the seller's organisation wants it reviewed, submit it for review
+    (`needs_review`). It has to be ready (`market/readiness.py`). One that is published or in review already is returned as it is.
+    Writes what `put_on_sale` does, or state, thread, audit and notices to the reviewers. Raises Conflict (`not_ready` with what is
+    missing, `listed_already`), NotFound, Forbidden."""
     with transaction.atomic():
         row = _locked(actor, listing)
-        if row.state == ListingState.PUBLISHED:
+        if row.state in {ListingState.PUBLISHED, ListingState.IN_REVIEW}:
             return row
-        LISTINGS.ensure(ListingState(row.state), ListingState.PUBLISHED)
-        kind = SubjectKind(row.subject_kind)
-        subject = require_subject(actor, kind, row.subject_uuid)
-        check_sellable(kind, subject)
-        if not row.plans.filter(retired_at__isnull=True).exists():
-            raise Conflict("Add a plan first: nobody can order a listing without one.", code="no_plan")
-        if row.plans.filter(retired_at__isnull=True, price_minor__gt=0).exists():
-            royalties.require_accepted(row, royalties.chain_of(row))
-        other = Listing.objects.filter(subject_kind=kind, subject_uuid=row.subject_uuid).exclude(pk=row.pk)
-        if other.exclude(state=ListingState.WITHDRAWN).exists():
-            raise Conflict(f"This {kind} is listed already.", code="listed_already")
-        row.state, row.published_at, row.updated_at = ListingState.PUBLISHED, now(), now()
-        row.save(update_fields=["state", "published_at", "updated_at"])
-        search_documents.index_listing(row)
-        _close_gate(actor, row, subject)
-        record_edge(current_source(kind, subject), Ref("listing", row.uuid), "listed")
-        tell_of_offers(row)
-        _record(actor, "market:listing:published", row)
+        require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid)
+        _require_ready(row)
+        if needs_review(row):
+            _submit(actor, row)
+        else:
+            put_on_sale(actor, row)
     return row
 
 
+def put_on_sale(actor: Actor, row: Listing) -> None:
+    """Publish a listing, in the caller's transaction, which holds its lock and has decided that it may be. A repository that is for
+    sale is gated from then on, or everybody who sees it could download it. Writes state, gate, search index, lineage, audit. Raises
+    Conflict when it is not ready (any more)."""
+    LISTINGS.ensure(ListingState(row.state), ListingState.PUBLISHED)
+    _require_ready(row)
+    kind = SubjectKind(row.subject_kind)
+    subject = require_subject(_SYSTEM, kind, row.subject_uuid)
+    row.state, row.published_at, row.updated_at = ListingState.PUBLISHED, now(), now()
+    row.save(update_fields=["state", "published_at", "updated_at"])
+    search_documents.index_listing(row)
+    _close_gate(row, subject)
+    record_edge(current_source(kind, subject, row.channel), Ref("listing", row.uuid), "listed")
+    _record(actor, "market:listing:published", row)
+
+
+def _require_ready(row: Listing) -> None:
+    other = Listing.objects.filter(subject_kind=row.subject_kind, subject_uuid=row.subject_uuid).exclude(pk=row.pk)
+    if other.exclude(state=ListingState.WITHDRAWN).exists():
+        raise Conflict(f"This {row.subject_kind} is listed already.", code="listed_already")
+    missing = [check for check in readiness_of(row) if not check.is_ok]
+    if missing:
+        raise Conflict(
+            f"The listing is not ready. {' '.join(check.sentence for check in missing)}",
+            code="not_ready",
+            fields={check.key: check.sentence for check in missing},
+        )
+
+
+def _submit(actor: Actor, row: Listing, text: str = "") -> None:
+    LISTINGS.ensure(ListingState(row.state), ListingState.IN_REVIEW)
+    row.state, row.submitted_by_id, row.submitted_at, row.updated_at = (
+        ListingState.IN_REVIEW, actor.user_id, now(), now(),
+    )  # fmt: skip
+    row.save(update_fields=["state", "submitted_by", "submitted_at", "updated_at"])
+    search_documents.index_listing(row)
+    entry = ReviewEntry.objects.create(listing=row, step=ReviewStep.SUBMITTED, text=text, created_by_id=actor.user_id)
+    _record(actor, "market:listing:submitted", row)
+    reviewers = (
+        directory.staff()
+        if is_reviewed_by_site(row.visibility)
+        else directory.people_who(row.namespace_id, Action.LISTING_REVIEW)
+    )
+    notify_users(
+        [pk for pk in reviewers if pk != actor.user_id],
+        "market:listing:submitted",
+        f"{row.namespace.name} asks for a review of the listing {row.title}.",
+        url=f"/sell/reviews/{row.uuid}",
+        key=f"review:{entry.uuid}",
+    )
+
+
 def withdraw_listing(actor: Actor, listing: Listing) -> Listing:
-    """Take a listing out of the shop; what was bought stays open. Writes state, search index, audit; a second call changes
-    nothing. Raises NotFound, Forbidden."""
+    """Take a listing out of the shop; what was bought stays open, and it can be published again. One that is in review is taken back
+    and a draft again. Writes state, search index, audit; a second call changes nothing. Raises NotFound, Forbidden."""
     with transaction.atomic():
         row = _locked(actor, listing)
         if row.state == ListingState.WITHDRAWN:
+            return row
+        if row.state == ListingState.IN_REVIEW:
+            row.state, row.updated_at = ListingState.DRAFT, now()
+            row.save(update_fields=["state", "updated_at"])
+            ReviewEntry.objects.create(listing=row, step=ReviewStep.TAKEN_BACK, created_by_id=actor.user_id)
+            _record(actor, "market:listing:taken_back", row)
             return row
         LISTINGS.ensure(ListingState(row.state), ListingState.WITHDRAWN)
         row.state, row.updated_at = ListingState.WITHDRAWN, now()
@@ -196,7 +280,7 @@ def add_plan(
         if row.state == ListingState.PUBLISHED:
             if price_minor:
                 royalties.require_accepted(row, royalties.chain_of(row))
-            _close_gate(actor, row, require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid))
+            _close_gate(row, require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid))
             tell_of_offers(row)
         _record(
             actor,
@@ -243,14 +327,14 @@ def _buyer_of_offer(actor: Actor, listing: Listing, name: str) -> "Namespace":
     return buyer
 
 
-def _close_gate(actor: Actor, listing: Listing, subject: Subject) -> None:
-    """Gate the repository of a listing that has a paid plan. The gate stays closed when the listing goes: opening it is the
-    seller's own deed."""
+def _close_gate(listing: Listing, subject: Subject) -> None:
+    """Gate the repository of a listing that has a paid plan, in the market's name: a reviewer who approves may not do it. The gate stays
+    closed when the listing goes: opening it is the seller's own deed."""
     is_paid = listing.plans.filter(retired_at__isnull=True).exclude(kind=PlanKind.FREE).exists()
     if is_paid and listing.subject_kind != SubjectKind.ENDPOINT:
         repo = cast("Repo", subject)
         if not repo.gate:
-            repos.update_settings(actor, repo, gate="manual")
+            repos.update_settings(_SYSTEM, repo, gate="manual")
 
 
 def _locked(actor: Actor, listing: Listing) -> Listing:

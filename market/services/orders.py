@@ -124,7 +124,7 @@ def _check_on_sale(plan: Plan, buyer: "Namespace") -> None:
     listing: Listing = plan.listing
     check_offered(plan, buyer)
     kind = SubjectKind(listing.subject_kind)
-    check_sellable(kind, require_subject(system("market"), kind, listing.subject_uuid))
+    check_sellable(kind, require_subject(system("market"), kind, listing.subject_uuid), listing.channel)
     if listing.namespace_id == buyer.pk:
         raise Conflict(f"This belongs to {buyer.name} already.", code="own_listing")
     if plan.kind == PlanKind.PAY_PER_CALL:

@@ -8,16 +8,17 @@ from market.models import Listing, ListingDocument, SearchChange, SearchHead
 from market.policies import public_plans
 from market.search_index import REBUILD_FROM
 from market.search_text import normalise
-from market.states import ListingState
+from market.states import ListingState, Visibility
 
 _BODY_LIMIT = 20_000
 """Characters of a description that are searched; what comes later is rarely what a listing is about."""
 
 
 def index_listing(listing: Listing) -> None:
-    """Write the document of a published listing as it is now, remove that of any other. Runs in the caller's transaction, before
+    """Write the document of a published listing that people may find as it is now, remove that of any other. Runs in the caller's transaction, before
     its audit record (one order of locks). Safe to repeat."""
-    if listing.state != ListingState.PUBLISHED or listing.published_at is None:
+    is_found = listing.visibility in {Visibility.PUBLIC, Visibility.ORGANIZATION}
+    if listing.state != ListingState.PUBLISHED or listing.published_at is None or not is_found:
         if ListingDocument.objects.filter(pk=listing.pk).delete()[0]:
             _note(listing.pk)
         return
@@ -40,7 +41,7 @@ def index_listing(listing: Listing) -> None:
         pk=listing.pk,
         defaults={
             "seller_id": listing.namespace_id,
-            "is_public": listing.visibility == "public",
+            "is_public": listing.visibility == Visibility.PUBLIC,
             "sales": listing.sales,
             "published_us": int(listing.published_at.timestamp() * 1_000_000),
             "title": normalise(listing.title),

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.support.inference import eventually
+
 pytestmark = pytest.mark.browser
 
 
@@ -40,9 +42,13 @@ def test_seller_lists_and_buyer_buys_and_returns(visitor, live_site):
     page.get_by_label("What").select_option(label="Dataset: harvest/barley")
     seller.fill(title="Barley yields of two fields")
     seller.press("Create the draft")
+    seller.fill(support_contact="help@example.org")
+    seller.press("Save")
     page.get_by_label("Kind").select_option("one_time")
     seller.fill(price="12.50")
     seller.press("Add the plan")
+    ready = page.get_by_role("heading", name="Ready", exact=True)
+    eventually(lambda: page.reload() and ready.is_visible(), what="the version is scanned")
     seller.press("Publish")
     assert "published" in page.locator("h1").inner_text()
 

@@ -14,13 +14,15 @@ from market.services.ledger import AccountRef
 from metering.meters import Meter
 from metering.queries import budget_of
 from metering.services import usage
-from registry.models import Repo, Version
+from registry.models import Repo, ScanReport, Version
+from registry.queries import SCANNERS
 from registry.services import storage
 from registry.services.commits import AddFile, create_commit
 from registry.services.repos import create_repo
 from registry.services.versions import publish_version
 
 SYSTEM = system("tests")
+CARD = b"---\nlicense: cc-by-4.0\n---\n# Wares\n\nMeasured with care.\n"
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,18 @@ def give_credits(party: Party, amount_minor: int, *, currency: str = "CRD", key:
 def make_version(
     seller: Party, name: str = "wine", kind: str = "dataset", files: dict[str, bytes] | None = None
 ) -> Version:
-    """A public repository of the seller's with a version `1.0`."""
+    """A public repository of the seller's with a card and a version `1.0` that scanning has found to be data only."""
     repo = create_repo(seller.actor, kind, seller.name, name, visibility="public")
-    made = [AddFile(path, storage.store_blob([data])) for path, data in (files or {"data.csv": b"a,b\n1,2\n"}).items()]
+    contents = {"README.md": CARD, **(files or {"data.csv": b"a,b\n1,2\n"})}
+    made = [AddFile(path, storage.store_blob([data])) for path, data in contents.items()]
     commit = create_commit(seller.actor, repo, "main", made, summary="Add the data")
-    return publish_version(seller.actor, repo, commit.oid, name="1.0")
+    return scanned(publish_version(seller.actor, repo, commit.oid, name="1.0"))
+
+
+def scanned(version: Version, verdict: str = "data-only") -> Version:
+    """The version with a report that says `verdict`, as if the scanners had run."""
+    ScanReport.objects.create(version=version, scanner=SCANNERS, rules="tests", verdict=verdict)
+    return version
 
 
 def make_endpoint(seller: Party, name: str = "digits") -> Endpoint:
@@ -82,8 +91,10 @@ def make_endpoint(seller: Party, name: str = "digits") -> Endpoint:
 def make_listing(
     seller: Party, subject: Repo | Endpoint, *plans: dict, title: str = "Wine", publish: bool = True, **texts
 ):
-    """A published listing over a repository or an endpoint, with `plans` (arguments of `add_plan`; default: one free)."""
+    """A published listing over a repository or an endpoint, with `plans` (arguments of `add_plan`; default: one free). It has what it
+    takes to be published; `texts` may take that away."""
     kind = subject.kind if isinstance(subject, Repo) else "endpoint"
+    texts = {"support_contact": "help@example.org", "example_input": '{"inputs": []}', **texts}
     listing = listings.create_listing(
         seller.actor, namespace=seller.name, subject_kind=kind, subject_uuid=subject.uuid, title=title, **texts
     )

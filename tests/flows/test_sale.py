@@ -61,6 +61,9 @@ def sums() -> bytes:
     return model.SerializeToString()
 
 
+HELP = {"support_contact": "help@example.org", "example_input": "{}"}
+
+
 @pytest.fixture
 def seller(live_site: LiveSite) -> Person:
     return Person(live_site, live_site.user(f"sums-{secrets.token_hex(3)}"))
@@ -100,9 +103,10 @@ def listed(seller: Person, endpoint: dict) -> dict:
     """The plan that is for sale."""
     place = f"listings/{seller.name}/weighted-sums"
     offered = {"namespace": seller.name, "subject_kind": "endpoint", "subject_uuid": endpoint["uuid"]}
-    seller.post("listings", {**offered, "title": "Weighted sums", "category": "sums", "tags": ["numbers"]})
+    seller.post("listings", {**offered, "title": "Weighted sums", "category": "sums", "tags": ["numbers"], **HELP})
     plan = {"kind": "pay_per_call", "price_minor": PRICE, "unit_calls": 1, "included_calls": 0}
     made = seller.post(f"{place}/plans", plan)
+    eventually(lambda: seller.get(f"{place}/readiness")["is_ready"] or None, what="the listing is ready")
     assert seller.post(f"{place}/publication")["state"] == "published"
     return made
 

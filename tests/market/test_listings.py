@@ -94,7 +94,11 @@ class TestDraft:
             ({"tags": ["t"] * 21}, "tags"),
             ({"sales": 5}, "sales"),
             ({"slug": "../x"}, "slug"),
-            ({"visibility": "private"}, "visibility"),
+            ({"visibility": "organisation"}, "visibility"),
+            ({"channel": "major:x"}, "channel"),
+            ({"channel": "version:9.9"}, "channel"),
+            ({"support_contact": "javascript:alert(1)"}, "support_contact"),
+            ({"example_input": "{"}, "example_input"),
             ({"subject_kind": "planet"}, "subject_kind"),
             ({"subject_kind": "model"}, "subject"),
         ],
@@ -131,18 +135,22 @@ class TestPublish:
     def test_it_takes_a_plan_and_a_version(self, seller, version):
         with pytest.raises(Conflict) as refusal:
             listings.publish_listing(seller.actor, draft(seller, version))
-        assert refusal.value.code == "no_plan"
+        assert refusal.value.code == "not_ready"
+        missing = set(refusal.value.fields["fields"])
+        assert missing == {"plan", "support"}
         empty = create_repo(seller.actor, "dataset", seller.name, "empty")
         with pytest.raises(Conflict) as refusal:
             make_listing(seller, empty, title="Empty")
-        assert refusal.value.code == "not_sellable"
+        assert refusal.value.code == "not_ready"
+        missing = set(refusal.value.fields["fields"])
+        assert missing == {"version", "card", "licence", "scan"}
         assert not Listing.objects.filter(state="published").exists()
 
     def test_what_scanning_calls_unsafe_is_not_sold(self, seller, version):
         ScanReport.objects.create(version=version, scanner="all", rules="1", verdict="malicious")
         with pytest.raises(Conflict) as refusal:
             make_listing(seller, version.repo)
-        assert refusal.value.code == "unsafe"
+        assert (refusal.value.code, "malicious" in refusal.value.message) == ("not_ready", True)
 
     def test_withdrawing_takes_it_away_and_makes_room_for_another(self, seller, version):
         listing = make_listing(seller, version.repo)

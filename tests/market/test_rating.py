@@ -99,7 +99,7 @@ def test_shares_are_the_largest_remainder_split(amount, percent):
         (100, 101, Settlement(0, 0, 0)),  # 1 of 1,000 calls at 250 for the thousand: a quarter of a unit, not yet due
         (100, 104, Settlement(1, 1, 0)),
         (100, 1100, Settlement(250, 225, 25)),
-        (1100, 5000, Settlement(0, 0, 0)),  # beyond the pack
+        (1100, 5000, Settlement(0, 0, 0, 225)),  # beyond the pack
     ],
 )
 def test_a_pack_of_1000_calls_for_2_50_with_100_free(settled, used, expected):

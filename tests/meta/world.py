@@ -13,7 +13,7 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import coupons, ledger, orders, payout_accounts, payouts
+from market.services import coupons, images, ledger, listings, orders, payout_accounts, payouts, reviews
 from market.services.ledger import Leg, TransactionKind
 from registry.models import RepoSource
 from registry.services import (
@@ -115,6 +115,21 @@ def build() -> World:
     )
     names |= {"endpoint": str(endpoint.uuid), "slug": endpoint.slug, "job": str(job.uuid)}
 
+    names |= _trade(Party(users["owner"], acme.namespace))
+    teams.create_team(owner, acme, "crew")
+    export = exports.ask_for_export(owner, repo=versions["algorithm"].repo)
+    exports.make_export(export.pk)
+    names |= {"export": str(export.uuid), "import": str(imports.begin_import(owner, "acme", 5).uuid)}
+    names["invitation"] = str(invitations.invite(owner, acme, "new@example.org", Role.MEMBER).uuid)
+    tokens = {role: make_token(user, "*") for role, user in users.items()}
+    tokens["narrowed"] = make_token(users["owner"], NARROW_SCOPE)
+    names["token"] = str(Token.objects.filter(user=users["owner"]).order_by("pk")[0].uuid)
+    return World(names, tokens, users)
+
+
+def _trade(own: Party) -> dict[str, str]:
+    """Listings, an order, a coupon, a review and a payout of acme (`own`), and a seller elsewhere."""
+    owner = own.actor
     seller = make_company("trade")
     wares = make_version(seller, "wine")
     scans.scan_version(wares.pk)
@@ -126,15 +141,32 @@ def build() -> World:
     unbought = make_listing(
         seller, more.repo, {"kind": "one_time", "price_minor": 5, "currency": "CRD"}, title="Grapes"
     )
-    fresh = make_version(Party(users["owner"], acme.namespace), "unlisted")
+    fresh = make_version(own, "unlisted")
     scans.scan_version(fresh.pk)
-    own_wares = make_version(Party(users["owner"], acme.namespace), "open")
+    own_wares = make_version(own, "open")
     scans.scan_version(own_wares.pk)
-    own_listing = make_listing(Party(users["owner"], acme.namespace), own_wares.repo, {"kind": "free"}, title="Open")
-    give_credits(Party(users["owner"], acme.namespace), 10_000)
-    own = {"percent_bp": 1000, "listings": [own_listing.uuid]}
-    names["coupon"] = str(coupons.create_coupon(owner, "acme", "SPRING", **own).uuid)
-    names |= {
+    own_listing = make_listing(own, own_wares.repo, {"kind": "free"}, title="Open")
+    judged = make_version(own, "judged")
+    waiting = make_listing(own, judged.repo, title="Judged", publish=False)
+    reviews.want_reviews(owner, "acme", is_needed=True)
+    listings.publish_listing(owner, waiting)
+    reviews.want_reviews(owner, "acme", is_needed=False)
+    dot = images.add_image(owner, own_listing, content=PNG, alt="A dot")
+    give_credits(own, 10_000)
+    coupon = coupons.create_coupon(owner, "acme", "SPRING", percent_bp=1000, listings=[own_listing.uuid])
+    account = payout_accounts.set_payout_account(
+        owner, own.namespace, currency="CRD", method="outside", destination="IBAN 12345678"
+    )
+    earned = [Leg(ledger.issued("CRD"), -5000), Leg(ledger.earnings(own.namespace, "CRD"), 5000)]
+    ledger.post(TransactionKind.ISSUE, "table", "earned", earned)
+    payout = payouts.pay_out(account.pk, run="table")
+    assert payout is not None
+    return {
+        "coupon": str(coupon.uuid),
+        "payout_account": str(account.uuid),
+        "payout": str(payout.uuid),
+        "review": str(waiting.uuid),
+        "image": str(dot.uuid),
         "open": str(own_wares.repo.uuid),
         "listing": str(own_listing.uuid),
         "listing_slug": own_listing.slug,
@@ -146,21 +178,3 @@ def build() -> World:
             orders.place_order(owner, buyer_namespace="acme", plan_uuid=plan_of(listing).uuid, key="first").uuid
         ),
     }
-
-    teams.create_team(owner, acme, "crew")
-    account = payout_accounts.set_payout_account(
-        owner, acme.namespace, currency="CRD", method="outside", destination="IBAN 12345678"
-    )
-    earned = [Leg(ledger.issued("CRD"), -5000), Leg(ledger.earnings(acme.namespace, "CRD"), 5000)]
-    ledger.post(TransactionKind.ISSUE, "table", "earned", earned)
-    payout = payouts.pay_out(account.pk, run="table")
-    assert payout is not None
-    names |= {"payout_account": str(account.uuid), "payout": str(payout.uuid)}
-    export = exports.ask_for_export(owner, repo=versions["algorithm"].repo)
-    exports.make_export(export.pk)
-    names |= {"export": str(export.uuid), "import": str(imports.begin_import(owner, "acme", 5).uuid)}
-    names["invitation"] = str(invitations.invite(owner, acme, "new@example.org", Role.MEMBER).uuid)
-    tokens = {role: make_token(user, "*") for role, user in users.items()}
-    tokens["narrowed"] = make_token(users["owner"], NARROW_SCOPE)
-    names["token"] = str(Token.objects.filter(user=users["owner"]).order_by("pk")[0].uuid)
-    return World(names, tokens, users)

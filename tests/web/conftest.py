@@ -30,6 +30,7 @@ from tests.factories.market import (
     make_person,
     make_version,
     plan_of,
+    scanned,
 )
 
 README = b"---\nlicense: cc-by-4.0\ntags: [wine]\n---\n# Wine\n\n<script>alert(1)</script> Thirteen **constituents**.\n"
@@ -67,7 +68,7 @@ def world(db) -> World:
     }
     added = [AddFile(path, storage.store_blob([data])) for path, data in files.items()]
     create_commit(shop.actor, dataset, "main", added, summary="Add more")
-    publish_version(shop.actor, dataset, "main", name="1.1", notes="More.", metrics=METRICS)
+    scanned(publish_version(shop.actor, dataset, "main", name="1.1", notes="More.", metrics=METRICS))
     private = job_factory.make_dataset(shop.actor, "secret").repo
     endpoint = make_endpoint(shop)
     make_listing(

@@ -16,7 +16,7 @@ from registry.services.commits import AddFile, create_commit
 from registry.services.repos import create_repo
 from registry.services.versions import publish_version
 from tests.factories.graphs import linear_model, picture_model
-from tests.factories.market import SYSTEM, make_company, make_endpoint, make_listing, make_person
+from tests.factories.market import SYSTEM, make_company, make_endpoint, make_listing, make_person, scanned
 from web.hub import charts, diffs
 from web.hub.charts import Point
 from work.loops import run_due
@@ -65,7 +65,7 @@ def publish(shop, name, readme, values):
     metrics = {
         key: {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 540} for key, value in values.items()
     }
-    return publish_version(shop.actor, repo, "main", name=name, metrics=metrics)
+    return scanned(publish_version(shop.actor, repo, "main", name=name, metrics=metrics))
 
 
 def test_versions_are_compared_row_by_row(shop, browser):

@@ -120,10 +120,18 @@ def test_from_draft_to_market_and_out_again(world, browser):
     listing = Listing.objects.get(title="Italian wine")
     assert made.url == f"/sell/{listing.uuid}"
     early = browser.post(f"{made.url}/publication")
-    assert (early.status_code, "Add a plan first" in early.content.decode()) == (409, True)
+    assert (early.status_code, "Add a plan, a free one perhaps" in early.content.decode()) == (409, True)
     browser.post(f"{made.url}/plans", {"kind": "free", "price": "", "currency": "CRD", "refund_window_days": "0"})
     browser.post(
-        made.url, {"title": "Wine from Italy", "visibility": "public", "tags": "Wine, red", "licence": "cc-by-4.0"}
+        made.url,
+        {
+            "title": "Wine from Italy",
+            "visibility": "public",
+            "channel": "major:1",
+            "tags": "Wine, red",
+            "licence": "cc-by-4.0",
+            "support_contact": "help@example.org",
+        },
     )
     browser.post(f"{made.url}/publication")
     listing.refresh_from_db()

@@ -9,7 +9,7 @@ from market.models import Listing
 from market.services import orders
 from registry.models import Repo, Version
 from registry.services.versions import publish_version
-from tests.factories.market import SYSTEM, make_company, make_listing, make_version, plan_of
+from tests.factories.market import SYSTEM, make_company, make_listing, make_version, plan_of, scanned
 from web.market.headlines import headline
 
 ACCURACY = {"value": 0.9722, "low": 0.9612, "high": 0.9832, "n": 540}
@@ -23,7 +23,7 @@ def shop(db):
 def sold(shop, name: str, *, metrics=None, kind="dataset", **texts) -> Repo:
     repo = make_version(shop, name, kind).repo
     if metrics:
-        publish_version(shop.actor, repo, "main", name="2.0", metrics=metrics)
+        scanned(publish_version(shop.actor, repo, "main", name="2.0", metrics=metrics))
     make_listing(shop, repo, title=name.capitalize(), **texts)
     return repo
 
@@ -53,7 +53,7 @@ def test_card_shows_what_was_measured_last(shop, browser):
 
 def test_card_of_an_endpoint_shows_the_version_it_serves(shop, browser):
     version = make_version(shop, "digits", "model", {"model.onnx": b"x"})
-    newer = publish_version(shop.actor, version.repo, "main", name="2.0", metrics={"accuracy": ACCURACY})
+    newer = scanned(publish_version(shop.actor, version.repo, "main", name="2.0", metrics={"accuracy": ACCURACY}))
     publish_version(shop.actor, version.repo, "main", name="3.0", metrics={"accuracy": {"value": 0.5}})
     endpoint = endpoints.deploy(shop.actor, namespace="shop", name="api", version_uuid=newer.uuid, visibility="public")
     endpoints.report_loaded(SYSTEM, endpoint.uuid, endpoint.next_digest, inputs=[], outputs=[])

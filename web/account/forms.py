@@ -25,6 +25,7 @@ ROLES = [
     (Role.MEMBER.value, "Member: sees what is shared with the organisation"),
     (Role.BUYER.value, "Buyer: buys, sees the wallet"),
     (Role.PUBLISHER.value, "Publisher: uploads, runs jobs, deploys"),
+    (Role.REVIEWER.value, "Reviewer: reads everything, decides what is listed"),
     (Role.ADMIN.value, "Admin: everything but owners"),
     (Role.OWNER.value, "Owner: everything"),
 ]

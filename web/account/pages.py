@@ -141,6 +141,7 @@ class OrganizationHead:
         url = f"/organizations/{namespace.name}"
         can_manage = actor.may(Action.NAMESPACE_MANAGE, namespace.pk)
         places = [("Members", url, "users"), ("Teams", f"{url}/teams", "layers")]
+        places.append(("Catalogue", f"{url}/catalogue", "store"))
         if actor.may(Action.NAMESPACE_WALLET, namespace.pk):
             places.append(("Wallet", with_query("/wallet", owner=namespace.name), "wallet"))
         if can_manage:

@@ -12,7 +12,7 @@ from market.tiers import in_words
 from web.links import listing_url, with_query
 
 if TYPE_CHECKING:
-    from market.models import Listing, Plan
+    from market.models import Listing, ListingImage, Plan
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,19 @@ class ListingCard:
     figure: str = ""
     figure_note: str = ""
     is_owned: bool = False
+    cover: "ImageView | None" = None
 
     @classmethod
     def of(
-        cls, listing: "Listing", plans: "list[Plan]", headline: tuple[str, str] = ("", ""), *, is_owned: bool = False
+        cls,
+        listing: "Listing",
+        plans: "list[Plan]",
+        headline: tuple[str, str] = ("", ""),
+        *,
+        is_owned: bool = False,
+        cover: "ListingImage | None" = None,
     ) -> "ListingCard":
-        """`headline`: figure and note of `headlines_of`."""
+        """`headline`: figure and note of `headlines_of`; `cover`: of `covers_of`."""
         prices = [price_of(plan) for plan in plans]
         price = "Not for sale" if not prices else prices[0] if len(prices) == 1 else f"from {prices[0]}"
         return cls(
@@ -48,6 +55,31 @@ class ListingCard:
             figure=headline[0],
             figure_note=headline[1],
             is_owned=is_owned,
+            cover=ImageView.of(listing, cover) if cover else None,
+        )
+
+
+@dataclass(frozen=True)
+class ImageView:
+    uuid: str
+    href: str
+    alt: str
+    width: int
+    height: int
+    position: int
+    edit_href: str
+
+    @classmethod
+    def of(cls, listing: "Listing", image: "ListingImage") -> "ImageView":
+        base = listing_url(listing.namespace.name, listing.slug)
+        return cls(
+            str(image.uuid),
+            f"{base}/images/{image.uuid}",
+            image.alt,
+            image.width,
+            image.height,
+            image.position,
+            f"/sell/{listing.uuid}/images/{image.uuid}",
         )
 
 
@@ -96,7 +128,7 @@ def _details(listing: "Listing", plan: "Plan") -> list[str]:
     elif is_endpoint:
         details.append(f"{plan.included_calls:,} calls" if plan.included_calls is not None else "Calls without limit")
     else:
-        details.append("Download of all versions, present and future")
+        details.append("Download of the repository, later versions included")
     if plan.kind != PlanKind.FREE:
         days = plan.refund_window_days
         details.append(f"Money back within {days} days" if days else "No return")

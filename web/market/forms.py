@@ -10,7 +10,8 @@ from common.errors import Invalid
 from common.ids import new_uuid
 from common.money import CREDIT, EXPONENTS, Money, format_money, parse_amount
 from market.queries import wallets
-from market.states import PlanKind, Visibility
+from market.showing import channel_choices
+from market.states import REVIEW_CHECKS, PlanKind, Visibility
 from web.market.fields import LocalDateTimeField, tiers_from
 from web.namespaces import acting_namespaces
 
@@ -98,7 +99,7 @@ class CreditsForm(forms.Form):
 
 class NewListingForm(forms.Form):
     subject = forms.ChoiceField(
-        label="What", help_text="A model or dataset with a version, or an endpoint, that you administer."
+        label="What", help_text="A model, dataset or algorithm with a version, or an endpoint, that you administer."
     )
     title = forms.CharField(max_length=120, label="Title")
     summary = forms.CharField(
@@ -135,17 +136,79 @@ class ListingForm(forms.Form):
         widget=forms.RadioSelect,
         choices=[
             (Visibility.PUBLIC.value, "Everybody"),
-            (Visibility.ORGANIZATION.value, "Members of the organisation"),
+            (Visibility.UNLISTED.value, "Whoever has its address"),
+            (Visibility.ORGANIZATION.value, "Members of the organisation: its private catalogue"),
+            (Visibility.PRIVATE.value, "Only those who manage it"),
         ],
+    )
+    channel = forms.ChoiceField(
+        label="What is offered", help_text="The version that buyers are led to; the page says which one that is now."
+    )
+    example_input = forms.CharField(
+        max_length=20_000,
+        required=False,
+        label="Example input",
+        widget=forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false"}),
+        help_text="JSON, as a call would send it. An endpoint needs one.",
+    )
+    support_contact = forms.CharField(
+        max_length=200, required=False, label="Support", help_text="A mail address or an https address."
+    )
+    return_terms = forms.CharField(
+        max_length=2_000,
+        required=False,
+        label="Terms of return",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="What you promise beyond the days of return, which stand in each plan. Shown at checkout.",
     )
 
     @classmethod
     def of(cls, listing: "Listing", data: Any = None) -> "ListingForm":
-        names = ("title", "summary", "description", "category", "task", "licence", "visibility")
-        return cls(data, initial={name: getattr(listing, name) for name in names} | {"tags": ", ".join(listing.tags)})
+        names = (
+            "title", "summary", "description", "category", "task", "licence", "visibility", "channel", "example_input",
+            "support_contact", "return_terms",
+        )  # fmt: skip
+        form = cls(data, initial={name: getattr(listing, name) for name in names} | {"tags": ", ".join(listing.tags)})
+        form.fields["channel"].choices = channel_choices(listing)  # type: ignore[attr-defined]
+        if not listing.namespace.is_organization:
+            shown = form.fields["visibility"].choices  # type: ignore[attr-defined]
+            form.fields["visibility"].choices = [each for each in shown if each[0] != Visibility.ORGANIZATION]  # type: ignore[attr-defined]
+        return form
 
     def clean_tags(self) -> list[str]:
         return [tag.strip().lower() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]
+
+
+class ImageForm(forms.Form):
+    image = forms.FileField(
+        label="Picture",
+        help_text="PNG, JPEG or WebP, at most 5 MB. The first one stands on the card.",
+        widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
+    )
+    alt = forms.CharField(max_length=200, label="What it shows", help_text="In words, for those who do not see it.")
+
+
+class CommentForm(forms.Form):
+    text = forms.CharField(max_length=5_000, label="Comment", widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class DecisionForm(forms.Form):
+    """`submission` is what the reviewer has seen submitted."""
+
+    checks = forms.MultipleChoiceField(
+        choices=list(REVIEW_CHECKS.items()),
+        required=False,
+        label="To approve, confirm each point",
+        widget=forms.CheckboxSelectMultiple,
+    )
+    text = forms.CharField(
+        max_length=5_000,
+        required=False,
+        label="What to say",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Needed to return it: what has to be changed.",
+    )
+    submission = forms.UUIDField(widget=forms.HiddenInput)
 
 
 class PlanForm(forms.Form):

@@ -132,7 +132,7 @@ class OrderPage:
         )
         entitlement: Entitlement | None = getattr(order, "entitlement", None)
         access = queries.access_of(entitlement) if entitlement else None
-        subject = subject_of(actor, order.listing.subject_kind, order.listing.subject_uuid)
+        subject = subject_of(actor, order.listing.subject_kind, order.listing.subject_uuid, order.listing.channel)
         return cls(
             title=f"Order of {row.title}",
             order=row,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote as quoted
 
 from django import forms
 
@@ -14,27 +15,31 @@ from common.money import Money
 from compute.endpoint_policies import require_endpoint_by_uuid
 from market import queries
 from market.next_call import next_call_of
-from market.policies import plans_on_sale
+from market.policies import may_review, plans_on_sale
 from market.prices import price_of
+from market.ready_queries import licence_now
 from market.search import Sort, search_listings
 from market.services.quotes import quote
-from market.states import SubjectKind
+from market.showing import changelog_of, channel_words, covers_of, showings_of
+from market.states import ListingState, SubjectKind
+from registry.channels import LATEST, newest_on
 from registry.policies import can, require_repo_by_uuid, require_version
-from registry.queries import latest_version
 from registry.safety_queries import state_of_version
 from registry.services.cards import render_markdown
 from web.hub.pages import Fact, Option
 from web.hub.versions import Metric, metrics_of
 from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
-from web.market.cards import ListingCard, PlanView, next_call_in_words
+from web.market.cards import ImageView, ListingCard, PlanView, next_call_in_words
 from web.market.headlines import headlines_of
 
 if TYPE_CHECKING:
     from compute.models import Endpoint
     from market.models import Listing, Plan
+    from market.showing import Change
     from registry.models import Version
 
 PAGE_LISTINGS = 24
+VISIBILITY_TITLES = {"private": "Private", "organization": "Private catalogue", "unlisted": "Unlisted"}
 FACET_TITLES = {
     "kind": "Kind",
     "price": "Price",
@@ -100,6 +105,7 @@ class HomePage:
         opened = [name for name in FACET_TITLES if name in opened]
         state = {"q": text, **{name: list(values) for name, values in chosen.items()}, "sort": sort, "more": opened}
         headlines = headlines_of(actor, found.items)
+        covers = covers_of(found.items)
         owned = queries.listings_open_to(actor.member_namespaces(), found.items) if actor.is_authenticated else set()
         current = sort or ("relevance" if text else "popular")
         return cls(
@@ -111,6 +117,7 @@ class HomePage:
                     listing.offers,  # type: ignore[attr-defined]
                     headlines.get(listing.subject_uuid, ("", "")),
                     is_owned=listing.pk in owned,
+                    cover=covers.get(listing.pk),
                 )
                 for listing in found.items
             ],
@@ -165,13 +172,25 @@ class ListingPage:
     access_href: str
     next_call: str
     manage_href: str
+    follows: str
+    """What the listing follows and where that leads now, in words."""
+    visibility: str
+    """Empty for a public one."""
+    images: list[ImageView]
+    changes: list["ChangeView"]
+    example_input: str
+    support: "Support | None"
+    return_terms: str
+    review_href: str
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
+        showing = showings_of([listing])[listing.pk]
         plans = list(plans_on_sale(actor, listing))
         mine = queries.entitlement_for(actor.member_namespaces(), listing) if actor.is_authenticated else None
-        subject = subject_of(actor, listing.subject_kind, listing.subject_uuid)
-        facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", listing.licence)]
+        subject = subject_of(actor, listing.subject_kind, listing.subject_uuid, listing.channel)
+        licence = licence_now(listing)
+        facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", licence)]
         return cls(
             title=listing.title,
             card=ListingCard.of(listing, [plan for plan in plans if plan.offered_to_id is None]),
@@ -188,6 +207,16 @@ class ListingPage:
             access_href=subject.href if mine and subject else "",
             next_call=next_call_in_words(next_call_of([mine.holder_id], listing.subject_uuid)) if mine else "",
             manage_href=f"/sell/{listing.uuid}" if actor.may(Action.LISTING_MANAGE, listing.namespace_id) else "",
+            follows=channel_words(listing, showing.version),
+            visibility=VISIBILITY_TITLES.get(listing.visibility, ""),
+            images=[ImageView.of(listing, each) for each in showing.images],
+            changes=[ChangeView.of(each) for each in changelog_of(listing)],
+            example_input=listing.example_input,
+            support=Support.of(listing.support_contact),
+            return_terms=listing.return_terms,
+            review_href=f"/sell/reviews/{listing.uuid}"
+            if listing.state == ListingState.IN_REVIEW and may_review(actor, listing)
+            else "",
         )
 
 
@@ -227,6 +256,31 @@ class QuoteView:
 
 
 @dataclass(frozen=True)
+class ChangeView:
+    version: str
+    html: str
+    published_at: datetime
+
+    @classmethod
+    def of(cls, change: "Change") -> "ChangeView":
+        return cls(change.version, render_markdown(change.notes) if change.notes else "", change.published_at)
+
+
+@dataclass(frozen=True)
+class Support:
+    """Where buyers get help: a mail address or a page."""
+
+    label: str
+    href: str
+
+    @classmethod
+    def of(cls, contact: str) -> "Support | None":
+        if not contact:
+            return None
+        return cls(contact, contact if contact.startswith("https://") else f"mailto:{quoted(contact, safe='@')}")
+
+
+@dataclass(frozen=True)
 class CheckoutPage:
     title: str
     card: ListingCard
@@ -237,6 +291,9 @@ class CheckoutPage:
     can_buy: bool
     is_free: bool
     licence: str
+    follows: str
+    return_terms: str
+    support: Support | None
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing", plan: "Plan", form: forms.Form) -> "CheckoutPage":
@@ -249,12 +306,15 @@ class CheckoutPage:
             quote=QuoteView.of(actor, plan, form),
             can_buy=bool(form.fields["buyer_namespace"].choices),  # type: ignore[attr-defined]
             is_free=price_of(plan) == "Free",
-            licence=listing.licence,
+            licence=licence_now(listing),
+            follows=channel_words(listing, showings_of([listing])[listing.pk].version),
+            return_terms=listing.return_terms,
+            support=Support.of(listing.support_contact),
         )
 
 
-def subject_of(actor: Actor, kind: str, uuid: object) -> SubjectView | None:
-    """The subject of a listing; None where it is hidden until it is bought. Up to three queries."""
+def subject_of(actor: Actor, kind: str, uuid: object, channel: str = LATEST) -> SubjectView | None:
+    """The subject of a listing that follows a channel; None where it is hidden until it is bought. Few queries."""
     try:
         if kind == SubjectKind.ENDPOINT:
             endpoint = require_endpoint_by_uuid(actor, str(uuid), Action.ENDPOINT_DISCOVER)
@@ -270,7 +330,7 @@ def subject_of(actor: Actor, kind: str, uuid: object) -> SubjectView | None:
         repo = require_repo_by_uuid(actor, str(uuid), Action.REPO_DISCOVER)
     except DomainError:
         return None
-    newest = latest_version(repo)
+    newest = newest_on(repo, channel)
     return SubjectView(
         kind,
         f"{repo.namespace.name}/{repo.name}",

@@ -9,11 +9,16 @@ from django.conf import settings
 from accounts.actors import Actor
 from accounts.permissions import Action
 from compute.endpoint_policies import visible_endpoints
-from market.policies import visible_listings, visible_plans
+from market.policies import needs_review, review_queue, visible_listings, visible_plans
+from market.readiness import Check
+from market.ready_queries import readiness_of
+from market.services.images import IMAGES_LIMIT
+from market.services.reviews import submission_of
+from market.showing import channel_words, showings_of
 from market.states import ListingState
 from registry.queries import search_repos
 from web.links import listing_url
-from web.market.cards import ListingCard, PlanView
+from web.market.cards import ImageView, ListingCard, PlanView
 from web.market.pages import SubjectView, subject_of
 from web.market.royalty_pages import RoyaltyChain
 from web.namespaces import acting_namespaces
@@ -36,6 +41,8 @@ class SellRow:
 class SellPage:
     title: str
     rows: list[SellRow]
+    waiting: int
+    """Listings that wait for a review by the person."""
 
     @classmethod
     def of(cls, actor: Actor) -> "SellPage":
@@ -47,7 +54,7 @@ class SellPage:
         for listing in listings[:LISTED]:
             plans = [plan for plan in listing.plans.all() if plan.retired_at is None and plan.offered_to_id is None]
             rows.append(SellRow(ListingCard.of(listing, plans), listing.state, listing.sales, f"/sell/{listing.uuid}"))
-        return cls("Sell", rows)
+        return cls("Sell", rows, review_queue(actor).count())
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,31 @@ class EditorPage:
     is_endpoint: bool
     problem: str
     royalties: RoyaltyChain
+    checks: list[Check]
+    is_ready: bool
+    is_in_review: bool
+    has_thread: bool
+    needs_review: bool
+    review_href: str
+    follows: str
+    images: list[ImageView]
+    image_form: forms.Form
+    image_href: str
+    images_left: int
 
     @classmethod
     def of(
-        cls, actor: Actor, listing: "Listing", form: forms.Form, plan_form: forms.Form, problem: str = ""
+        cls,
+        actor: Actor,
+        listing: "Listing",
+        form: forms.Form,
+        plan_form: forms.Form,
+        image_form: forms.Form,
+        problem: str = "",
     ) -> "EditorPage":
         base = f"/sell/{listing.uuid}"
+        showing = showings_of([listing])[listing.pk]
+        checks = readiness_of(listing)
         # private offers that have ended stand here until they are retired
         plans = list(visible_plans(actor).filter(listing=listing, retired_at__isnull=True).order_by("number"))
         return cls(
@@ -89,7 +115,7 @@ class EditorPage:
             form=form,
             plan_form=plan_form,
             plans=[PlanView.of(listing, plan) for plan in plans],
-            subject=subject_of(actor, listing.subject_kind, listing.subject_uuid),
+            subject=subject_of(actor, listing.subject_kind, listing.subject_uuid, listing.channel),
             is_published=listing.state == ListingState.PUBLISHED,
             publish_href=f"{base}/publication",
             withdraw_href=f"{base}/withdrawal",
@@ -98,6 +124,17 @@ class EditorPage:
             is_endpoint=listing.subject_kind == "endpoint",
             problem=problem,
             royalties=RoyaltyChain.of(actor, listing, plans, settings.PLATFORM_FEE_PERCENT),
+            checks=checks,
+            is_ready=all(check.is_ok for check in checks),
+            is_in_review=listing.state == ListingState.IN_REVIEW,
+            has_thread=submission_of(listing) is not None,
+            needs_review=needs_review(listing),
+            review_href=f"/sell/reviews/{listing.uuid}",
+            follows=channel_words(listing, showing.version),
+            images=[ImageView.of(listing, each) for each in showing.images],
+            image_form=image_form,
+            image_href=f"{base}/images",
+            images_left=IMAGES_LIMIT - len(showing.images),
         )
 
 
@@ -106,7 +143,7 @@ def subject_choices(actor: Actor) -> list[tuple[str, str]]:
     choices = []
     owners = acting_namespaces(actor, Action.LISTING_MANAGE)
     for owner in owners:
-        for kind in ("model", "dataset"):
+        for kind in ("model", "dataset", "algorithm"):
             repos = search_repos(actor, kind=kind, namespace=owner.name, limit=LISTED).items
             title = kind.capitalize()
             choices += [(f"{kind}:{repo.uuid}:{owner.name}", f"{title}: {owner.name}/{repo.name}") for repo in repos]

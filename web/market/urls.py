@@ -1,11 +1,23 @@
 from django.urls import path
 
-from web.market import coupon_views, money_views, payout_views, royalty_views, sell_views, statement_pages, views
+from web.market import (
+    coupon_views,
+    money_views,
+    payout_views,
+    review_views,
+    royalty_views,
+    sell_views,
+    statement_pages,
+    views,
+)
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("listings/<str:namespace>/<str:slug>", views.listing, name="listing"),
     path("listings/<str:namespace>/<str:slug>/checkout", views.checkout, name="checkout"),
+    path("listings/<str:namespace>/<str:slug>/images/<uuid:uuid>", views.image, name="listing-image"),
+    path("organizations/<str:name>/catalogue", review_views.catalogue, name="catalogue"),
+    path("organizations/<str:name>/catalogue/review", review_views.policy, name="review-policy"),
     path("orders", money_views.orders, name="orders"),
     path("orders/all.csv", money_views.orders_csv, name="orders-csv"),
     path("orders/<uuid:uuid>", money_views.order, name="order"),
@@ -37,6 +49,12 @@ urlpatterns = [
     path("sell/royalties", royalty_views.overview, name="royalties"),
     path("sell/royalties/<uuid:uuid>", royalty_views.terms, name="royalty-terms"),
     path("sell/<uuid:uuid>/royalties", royalty_views.acceptance, name="royalty-acceptance"),
+    path("sell/reviews", review_views.queue, name="reviews"),
+    path("sell/reviews/<uuid:uuid>", review_views.review, name="review"),
+    path("sell/reviews/<uuid:uuid>/comments", review_views.comment, name="review-comment"),
+    path("sell/reviews/<uuid:uuid>/decision", review_views.decision, name="review-decision"),
+    path("sell/<uuid:uuid>/images", sell_views.image_addition, name="image-addition"),
+    path("sell/<uuid:uuid>/images/<uuid:image_uuid>", sell_views.image_change, name="image-change"),
     path("sell/<uuid:uuid>", sell_views.editor, name="listing-editor"),
     path("sell/<uuid:uuid>/plans", sell_views.plan_addition, name="plan-addition"),
     path("sell/<uuid:uuid>/plans/<uuid:plan_uuid>/retirement", sell_views.plan_retirement, name="plan-retirement"),

@@ -1,5 +1,7 @@
 """Shopping: the market, a listing, the checkout."""
 
+from uuid import UUID
+
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_GET, require_http_methods
@@ -7,6 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from common.errors import NotFound
 from market.policies import require_listing, require_plan
 from market.search_index import FACETS
+from market.services import images
 from market.services.orders import place_order
 from web.forms import submit, uuid_of
 from web.links import order_url
@@ -34,6 +37,17 @@ def home(request: Request) -> HttpResponse:
 def listing(request: Request, namespace: str, slug: str) -> HttpResponse:
     found = require_listing(request.actor, namespace, slug)
     return render(request, "market/listing.html", ListingPage.of(request.actor, found))
+
+
+@require_GET
+def image(request: Request, namespace: str, slug: str, uuid: UUID) -> HttpResponse:
+    """A picture of the gallery: ours, encoded anew when it came; it never changes under its address."""
+    found = images.image_of(require_listing(request.actor, namespace, slug), uuid)
+    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
+    body = images.content_of(found)
+    return HttpResponse(
+        body, content_type=found.media_type, headers={**headers, "Cache-Control": "private, max-age=86400"}
+    )
 
 
 @require_http_methods(["GET", "POST"])

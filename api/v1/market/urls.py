@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import offer_views, payouts, royalties, views
+from api.v1.market import listing_views, offer_views, payouts, royalties, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -10,6 +10,15 @@ urlpatterns = [
     path("listings", views.Listings.as_view()),
     path(LISTING, views.Listing.as_view()),
     path(f"{LISTING}/publication", views.Publication.as_view()),
+    path(f"{LISTING}/readiness", listing_views.Readiness.as_view()),
+    path(f"{LISTING}/changelog", listing_views.Changelog.as_view()),
+    path(f"{LISTING}/images", listing_views.Images.as_view()),
+    path(f"{LISTING}/images/<uuid:uuid>", listing_views.Image.as_view()),
+    path(f"{LISTING}/review", listing_views.Review.as_view()),
+    path(f"{LISTING}/review/decision", listing_views.ReviewDecided.as_view()),
+    path("reviews", listing_views.ReviewQueue.as_view()),
+    path("organizations/<str:name>/catalogue", listing_views.Catalogue.as_view()),
+    path("organizations/<str:name>/review-policy", listing_views.ReviewPolicy.as_view()),
     path(f"{LISTING}/plans", views.Plans.as_view()),
     path(f"{LISTING}/royalties", royalties.OfListing.as_view()),
     path("repos/<str:kind>/<str:namespace>/<str:name>/royalties", royalties.OfRepo.as_view()),

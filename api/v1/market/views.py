@@ -20,6 +20,7 @@ from market.search import search_listings
 from market.search_index import FACETS
 from market.services import listings, orders, refunds, wallet
 from market.services.ledger import AccountKind
+from market.showing import showings_of
 
 REQUIRED_KEY = OpenApiParameter(
     IDEMPOTENCY_HEADER,
@@ -42,7 +43,7 @@ class MoneyView(View):
 
 class Listings(View):
     @extend_schema(
-        responses=wire.ListingPage,
+        responses=wire.ListingSearchPage,
         parameters=[
             *PAGE_PARAMETERS,
             OpenApiParameter("search", str, description="Words; the last one may be a beginning."),
@@ -62,7 +63,11 @@ class Listings(View):
             cursor=self.cursor,
             limit=self.page_limit(),
         )
-        response = self.listed([wire.listing(each, each.offers) for each in page.items], page.next_cursor)  # type: ignore[attr-defined]  # the search joins them
+        shown = showings_of(page.items)
+        response = self.listed(
+            [wire.listing(each, each.offers, shown[each.pk]) for each in page.items],  # type: ignore[attr-defined]  # the search joins them
+            page.next_cursor,
+        )
         response.data |= {"total": page.total, "facets": page.facets}
         return response
 
@@ -73,7 +78,12 @@ class Listings(View):
         """Draft a listing over something of one's own."""
         self.actor.require_authenticated()
         given = self.given(wire.ListingNew)
-        return self.creating(lambda: wire.listing(listings.create_listing(self.actor, **given), []))
+
+        def make() -> dict[str, Any]:
+            made = listings.create_listing(self.actor, **given)
+            return wire.listing(made, [], showings_of([made])[made.pk])
+
+        return self.creating(make)
 
 
 class ListingView(View):
@@ -83,7 +93,9 @@ class ListingView(View):
         return policies.require_listing(self.actor, self.kwargs["namespace"], self.kwargs["slug"], action)
 
     def answer(self, listing: Any, *, status: int = 200) -> Response:
-        body = wire.listing(listing, list(policies.plans_on_sale(self.actor, listing)))
+        body = wire.listing(
+            listing, list(policies.plans_on_sale(self.actor, listing)), showings_of([listing])[listing.pk]
+        )
         return Response(body, status=status, headers={"ETag": f'"{_tag(listing)}"'})
 
 
@@ -104,12 +116,13 @@ class Listing(ListingView):
 class Publication(ListingView):
     @extend_schema(request=None, responses={201: wire.ListingWire}, tags=["market"])
     def post(self, request: Request, **names: str) -> Response:
-        """Put it into the shop. Safe to repeat."""
+        """Put it into the shop, or into review where that is asked for: `state` says which. Safe to repeat. One that is not ready is
+        refused with `not_ready`, and what is missing in `fields`."""
         return self.answer(listings.publish_listing(self.actor, self.listing(Action.LISTING_MANAGE)), status=201)
 
     @extend_schema(responses={204: None}, tags=["market"])
     def delete(self, request: Request, **names: str) -> Response:
-        """Take it out of the shop; what was bought stays open."""
+        """Take it out of the shop, or back from review; what was bought stays open."""
         listings.withdraw_listing(self.actor, self.listing(Action.LISTING_MANAGE))
         return Response(status=204)
 

@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers
 
 from market.prices import call_price
+from market.showing import channel_words
 from market.statements import lines_of
-from market.states import ListingState, OrderState, PlanKind, SubjectKind, Visibility
+from market.states import REVIEW_CHECKS, ListingState, OrderState, PlanKind, ReviewStep, SubjectKind, Visibility
 from market.tiers import tiers_of
 
 if TYPE_CHECKING:
-    from market.models import Coupon, LedgerEntry, Listing, Order, Plan
+    from market.models import Coupon, LedgerEntry, Listing, ListingImage, Order, Plan, ReviewEntry
     from market.next_call import NextCall
     from market.queries import Access, Balances, Earned
+    from market.readiness import Check
     from market.services.quotes import Quote
+    from market.showing import Change, Showing
     from market.statements import Line
 
 SUBJECTS = [each.value for each in SubjectKind]
@@ -108,6 +111,69 @@ class CouponNew(serializers.Serializer):
     plans = serializers.ListField(child=serializers.UUIDField(), required=False, default=list, max_length=200)
 
 
+class ImageWire(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    alt = serializers.CharField()
+    media_type = serializers.CharField()
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    position = serializers.IntegerField()
+
+
+class ImageChange(serializers.Serializer):
+    alt = serializers.CharField(max_length=200, required=False)
+    position = serializers.IntegerField(min_value=1, required=False)
+
+
+class CheckWire(serializers.Serializer):
+    key = serializers.CharField()
+    is_ok = serializers.BooleanField()
+    sentence = serializers.CharField()
+    link = serializers.CharField()
+
+
+class ReadinessWire(serializers.Serializer):
+    is_ready = serializers.BooleanField()
+    needs_review = serializers.BooleanField()
+    checks = CheckWire(many=True)
+
+
+class ChangeWire(serializers.Serializer):
+    version = serializers.CharField()
+    notes = serializers.CharField(allow_blank=True)
+    published_at = serializers.DateTimeField()
+
+
+class ChangelogWire(serializers.Serializer):
+    items = ChangeWire(many=True)
+
+
+class ReviewEntryWire(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    step = serializers.ChoiceField([each.value for each in ReviewStep])
+    text = serializers.CharField(allow_blank=True)
+    checks = serializers.ListField(child=serializers.ChoiceField(list(REVIEW_CHECKS)))
+    by = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+
+
+class ReviewCommentNew(serializers.Serializer):
+    text = serializers.CharField(max_length=5000)
+
+
+class ReviewDecision(serializers.Serializer):
+    is_approved = serializers.BooleanField()
+    checks = serializers.ListField(
+        child=serializers.ChoiceField(list(REVIEW_CHECKS)), required=False, default=list, max_length=10
+    )
+    text = serializers.CharField(max_length=5000, required=False, default="", allow_blank=True)
+    submission = serializers.UUIDField(required=False, allow_null=True, default=None)
+
+
+class ReviewPolicyWire(serializers.Serializer):
+    is_needed = serializers.BooleanField()
+
+
 class ListingWire(serializers.Serializer):
     uuid = serializers.UUIDField()
     seller = serializers.CharField()
@@ -123,13 +189,20 @@ class ListingWire(serializers.Serializer):
     tags = serializers.ListField(child=serializers.CharField())
     visibility = serializers.ChoiceField(VISIBILITIES)
     state = serializers.ChoiceField([each.value for each in ListingState])
+    channel = serializers.CharField()
+    version = serializers.CharField(allow_blank=True, help_text="What the channel leads to now; empty for nothing.")
+    follows = serializers.CharField(help_text="The same in words.")
+    example_input = serializers.CharField(allow_blank=True)
+    support_contact = serializers.CharField(allow_blank=True)
+    return_terms = serializers.CharField(allow_blank=True)
+    images = ImageWire(many=True)
     sales = serializers.IntegerField()
     plans = PlanWire(many=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
 
-class ListingPage(serializers.Serializer):
+class ListingSearchPage(serializers.Serializer):
     items = ListingWire(many=True)
     total = serializers.IntegerField()
     facets = serializers.DictField(child=serializers.DictField(child=serializers.IntegerField()))
@@ -146,6 +219,10 @@ class _Texts(serializers.Serializer):
     licence = serializers.CharField(max_length=80, required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(max_length=40), required=False, max_length=20)
     visibility = serializers.ChoiceField(VISIBILITIES, required=False)
+    channel = serializers.CharField(max_length=100, required=False)
+    example_input = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
+    support_contact = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    return_terms = serializers.CharField(max_length=2_000, required=False, allow_blank=True)
 
 
 class ListingNew(_Texts):
@@ -324,7 +401,38 @@ def coupon(row: "Coupon") -> dict[str, Any]:
     }
 
 
-def listing(row: "Listing", plans: "list[Plan]") -> dict[str, Any]:
+def image(row: "ListingImage") -> dict[str, Any]:
+    return {
+        "uuid": row.uuid,
+        "alt": row.alt,
+        "media_type": row.media_type,
+        "width": row.width,
+        "height": row.height,
+        "position": row.position,
+    }
+
+
+def check(row: "Check") -> dict[str, Any]:
+    return {"key": row.key, "is_ok": row.is_ok, "sentence": row.sentence, "link": row.link}
+
+
+def change(row: "Change") -> dict[str, Any]:
+    return {"version": row.version, "notes": row.notes, "published_at": row.published_at}
+
+
+def review_entry(row: "ReviewEntry") -> dict[str, Any]:
+    """Wants the author joined."""
+    return {
+        "uuid": row.uuid,
+        "step": row.step,
+        "text": row.text,
+        "checks": row.checks,
+        "by": row.created_by.username if row.created_by else "",
+        "created_at": row.created_at,
+    }
+
+
+def listing(row: "Listing", plans: "list[Plan]", showing: "Showing") -> dict[str, Any]:
     """Wants the namespace joined."""
     return {
         "uuid": row.uuid,
@@ -341,6 +449,13 @@ def listing(row: "Listing", plans: "list[Plan]") -> dict[str, Any]:
         "tags": row.tags,
         "visibility": row.visibility,
         "state": row.state,
+        "channel": row.channel,
+        "version": showing.version,
+        "follows": channel_words(row, showing.version),
+        "example_input": row.example_input,
+        "support_contact": row.support_contact,
+        "return_terms": row.return_terms,
+        "images": [image(each) for each in showing.images],
         "sales": row.sales,
         "plans": [plan(each) for each in plans],
         "created_at": row.created_at,

@@ -20,7 +20,14 @@ from tests.support.api import Caller
 
 pytestmark = pytest.mark.django_db
 
-TEXTS = {"title": "Wines of the valley", "summary": "Measured grapes.", "category": "tables", "tags": ["wine", "soil"]}
+TEXTS = {
+    "title": "Wines of the valley",
+    "summary": "Measured grapes.",
+    "category": "tables",
+    "tags": ["wine", "soil"],
+    "support_contact": "help@example.org",
+    "example_input": "{}",
+}
 PLACE = "listings/vineyard/wines-of-the-valley"
 
 
@@ -97,7 +104,7 @@ def test_from_a_draft_to_a_refund(world, repo) -> None:
     assert (draft["state"], draft["slug"], draft["plans"], draft["tags"]) == (
         "draft", "wines-of-the-valley", [], ["soil", "wine"]
     )  # fmt: skip
-    assert world.seller.call("POST", f"{PLACE}/publication").json()["code"] == "no_plan"
+    assert world.seller.call("POST", f"{PLACE}/publication").json()["code"] == "not_ready"
     made = world.seller.call("POST", f"{PLACE}/plans", {"kind": "one_time", "price_minor": 2_500, "name": "For ever"})
     plan = made.json()
     assert (made.status_code, plan["price_minor"], plan["currency"], plan["name"]) == (201, 2_500, "CRD", "For ever")
@@ -198,6 +205,39 @@ class TestSearch:
 
 
 class TestListings:
+    def test_a_listing_says_what_it_follows_needs_and_shows(self, world, repo) -> None:
+        draft = drafted(world, repo, channel="major:1", support_contact="", visibility="organization")
+        assert (draft["channel"], draft["version"], draft["follows"]) == (
+            "major:1", "1.0", "Follows the latest 1.x: now 1.0",
+        )  # fmt: skip
+        readiness = world.seller.call("GET", f"{PLACE}/readiness").json()
+        missing = [check["key"] for check in readiness["checks"] if not check["is_ok"]]
+        assert (readiness["is_ready"], readiness["needs_review"], missing) == (False, False, ["plan", "support"])
+        refused = world.seller.call("POST", f"{PLACE}/publication")
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_ready")
+        assert sorted(refused.json()["fields"]) == ["plan", "support"]
+        assert world.seller.call("PATCH", PLACE, {"support_contact": "x"}).json()["fields"] == {
+            "support_contact": "a mail address, or an address that begins with https://"
+        }
+        world.seller.call("PATCH", PLACE, {"support_contact": "help@example.org"})
+        world.seller.call("POST", f"{PLACE}/plans", {"kind": "free"})
+        world.seller.call("PUT", "organizations/vineyard/review-policy", {"is_needed": True})
+        assert world.seller.call("POST", f"{PLACE}/publication").json()["state"] == "in_review"
+        assert [each["slug"] for each in world.rita.call("GET", "reviews").json()["items"]] == [draft["slug"]]
+        assert world.eve.call("GET", f"{PLACE}/review").status_code == 404
+        decision = {"is_approved": True, "checks": ["truthful", "rights", "lawful", "terms"]}
+        own = world.seller.call("PUT", f"{PLACE}/review/decision", decision)
+        assert (own.status_code, own.json()["code"]) == (403, "own_submission")
+        assert world.rita.call("PUT", f"{PLACE}/review/decision", decision).json()["state"] == "published"
+        thread = world.seller.call("GET", f"{PLACE}/review").json()["items"]
+        assert [(entry["step"], entry["by"]) for entry in thread] == [
+            ("submitted", "vineyard-owner"), ("approved", "rita"),
+        ]  # fmt: skip
+        shelf = world.seller.call("GET", "organizations/vineyard/catalogue").json()["items"]
+        assert [each["slug"] for each in shelf] == [draft["slug"]]
+        assert world.eve.call("GET", "organizations/vineyard/catalogue").status_code == 404
+        assert world.seller.call("GET", f"{PLACE}/changelog").json()["items"][0]["version"] == "1.0"
+
     @pytest.mark.parametrize(
         ("change", "fields"),
         [
