@@ -160,6 +160,7 @@ def put_on_sale(actor: Actor, row: Listing) -> None:
     search_documents.index_listing(row)
     _close_gate(row, subject)
     record_edge(current_source(kind, subject, row.channel), Ref("listing", row.uuid), "listed")
+    tell_of_offers(row)
     _record(actor, "market:listing:published", row)
 
 
@@ -174,6 +175,8 @@ def _require_ready(row: Listing) -> None:
             code="not_ready",
             fields={check.key: check.sentence for check in missing},
         )
+    if row.plans.filter(retired_at__isnull=True, price_minor__gt=0).exists():
+        royalties.require_accepted(row, royalties.chain_of(row))
 
 
 def _submit(actor: Actor, row: Listing, text: str = "") -> None:

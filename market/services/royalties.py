@@ -115,7 +115,7 @@ def chain_of(listing: Listing) -> list[Upstream]:
     lead to it; what the seller owns asks nothing. Terms are those of the day on which that version was published, unless they have run
     out. Eight queries."""
     kind = SubjectKind(listing.subject_kind)
-    source = current_source(kind, require_subject(system("market"), kind, listing.subject_uuid))
+    source = current_source(kind, require_subject(system("market"), kind, listing.subject_uuid), listing.channel)
     return _chain(source, listing.namespace_id)
 
 
