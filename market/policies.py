@@ -7,8 +7,9 @@ from django.db.models import Q, QuerySet
 from accounts.actors import Actor
 from accounts.permissions import SCOPE_OF_ACTION, Action
 from common.errors import Forbidden, NotFound
-from market.models import Entitlement, Listing, Order, Plan
+from market.models import Entitlement, LicenceWaiver, Listing, Order, Plan
 from market.states import ListingState, Visibility
+from registry.policies import administered_repos
 
 
 def visible_listings(actor: Actor) -> QuerySet[Listing]:
@@ -68,6 +69,15 @@ def require_order(actor: Actor, uuid: UUID | str) -> Order:
     if order is None:
         raise NotFound("There is no such order.")
     return order
+
+
+def visible_waivers(actor: Actor) -> QuerySet[LicenceWaiver]:
+    """Waivers of the repositories that the actor administers, given or got, with their revocations. Staff see all."""
+    waivers = LicenceWaiver.objects.select_related("owner", "holder", "revocation", "created_by")
+    if actor.is_system or actor.is_staff:
+        return waivers
+    own = administered_repos(actor).order_by().values("uuid")
+    return waivers.filter(Q(upstream_uuid__in=own) | Q(downstream_uuid__in=own))
 
 
 def visible_entitlements(actor: Actor) -> QuerySet[Entitlement]:

@@ -19,6 +19,7 @@ from market.listing_rules import check_plan, check_visibility, checked_fields, s
 from market.models import Listing, Plan
 from market.policies import require_listing_by_uuid
 from market.services import search_documents
+from market.services.licences import licence_of, require_licences
 from market.states import LISTINGS, ListingState, PlanKind, SubjectKind, Visibility
 from market.subjects import Subject, check_sellable, current_source, require_subject
 from registry.services import repos
@@ -88,7 +89,8 @@ def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
 
 
 def publish_listing(actor: Actor, listing: Listing) -> Listing:
-    """Put a listing into the shop. Needs a plan, and something to hand over (`check_sellable`). A repository that is for sale is
+    """Put a listing into the shop. Needs a plan, something to hand over (`check_sellable`) and licences that allow it
+    (`require_licences`); a listing that names none takes that of what it sells. A repository that is for sale is
     gated from then on, or everybody who sees it could download it. Writes state, gate, search index, lineage, audit; one that
     is published already is returned as it is. Raises Conflict, NotFound, Forbidden."""
     with transaction.atomic():
@@ -104,8 +106,10 @@ def publish_listing(actor: Actor, listing: Listing) -> Listing:
         other = Listing.objects.filter(subject_kind=kind, subject_uuid=row.subject_uuid).exclude(pk=row.pk)
         if other.exclude(state=ListingState.WITHDRAWN).exists():
             raise Conflict(f"This {kind} is listed already.", code="listed_already")
+        found = require_licences(actor, row, subject, is_paid=_is_paid(row))
+        row.licence = row.licence or licence_of(found)
         row.state, row.published_at, row.updated_at = ListingState.PUBLISHED, now(), now()
-        row.save(update_fields=["state", "published_at", "updated_at"])
+        row.save(update_fields=["state", "licence", "published_at", "updated_at"])
         search_documents.index_listing(row)
         _close_gate(actor, row, subject)
         record_edge(current_source(kind, subject), Ref("listing", row.uuid), "listed")
@@ -142,7 +146,7 @@ def add_plan(
 ) -> Plan:
     """Offer a listing on one more plan. `price_minor`: for FREE 0; for PAY_PER_CALL (endpoints only) that of `unit_calls` calls,
     1 or 1000. `included_calls`: see the model. A plan is never edited: retire it and add another. Writes plan and audit.
-    Raises Invalid per field, NotFound, Forbidden."""
+    Raises Invalid per field, NotFound, Forbidden; Conflict when it is published and the licences do not allow the plan."""
     wanted = word_of(PlanKind, kind, "kind")
     check_plan(listing, wanted, price_minor, currency, unit_calls, included_calls, refund_window_days)
     if wanted == PlanKind.PAY_PER_CALL:
@@ -169,7 +173,9 @@ def add_plan(
         )
         search_documents.index_listing(row)
         if row.state == ListingState.PUBLISHED:
-            _close_gate(actor, row, require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid))
+            subject = require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid)
+            require_licences(actor, row, subject, is_paid=_is_paid(row))
+            _close_gate(actor, row, subject)
         _record(
             actor,
             "market:plan:added",
@@ -205,11 +211,14 @@ def retire_plan(actor: Actor, plan: Plan) -> Plan:
 def _close_gate(actor: Actor, listing: Listing, subject: Subject) -> None:
     """Gate the repository of a listing that has a paid plan. The gate stays closed when the listing goes: opening it is the
     seller's own deed."""
-    is_paid = listing.plans.filter(retired_at__isnull=True).exclude(kind=PlanKind.FREE).exists()
-    if is_paid and listing.subject_kind != SubjectKind.ENDPOINT:
+    if _is_paid(listing) and listing.subject_kind != SubjectKind.ENDPOINT:
         repo = cast("Repo", subject)
         if not repo.gate:
             repos.update_settings(actor, repo, gate="manual")
+
+
+def _is_paid(listing: Listing) -> bool:
+    return listing.plans.filter(retired_at__isnull=True).exclude(kind=PlanKind.FREE).exists()
 
 
 def _locked(actor: Actor, listing: Listing) -> Listing:

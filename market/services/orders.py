@@ -16,6 +16,7 @@ from market.policies import require_plan
 from market.services import ledger, payments
 from market.services.fulfilment import fulfil
 from market.services.ledger import AccountRef
+from market.services.licences import require_licences
 from market.services.payment_backend import backend_name, is_in_ledger
 from market.states import ListingState, PlanKind, SubjectKind
 from market.subjects import check_sellable, require_subject
@@ -34,7 +35,7 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
     the provider.
 
     Keyed by buyer and `key` (1 to 80 characters) for ever: the second call returns the first order. Raises Conflict when the
-    key was used for something else, when the plan is not on sale, what it sells was found unsafe or does not answer, or when
+    key was used for something else, when the plan is not on sale, what it sells was found unsafe or does not answer, when the licences of what it was made from do not allow it, or when
     the buyer has it already; OverBudget when the
     wallet does not cover it; Invalid, NotFound, Forbidden. After an error nothing has moved."""
     buyer = require_namespace(actor, buyer_namespace, Action.NAMESPACE_BUY)
@@ -54,7 +55,7 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
         if earlier is not None:
             return _same(earlier, plan_uuid, quantity)
         plan = Plan.objects.select_related("listing__namespace").get(pk=plan.pk)
-        _check_on_sale(plan, buyer)
+        _check_on_sale(actor, plan, buyer)
         order = Order.objects.create(
             buyer=buyer,
             seller=plan.listing.namespace,
@@ -107,12 +108,14 @@ def _total(plan: Plan, quantity: int) -> int:
     return plan.price_minor * quantity
 
 
-def _check_on_sale(plan: Plan, buyer: "Namespace") -> None:
+def _check_on_sale(actor: Actor, plan: Plan, buyer: "Namespace") -> None:
     listing: Listing = plan.listing
     if listing.state != ListingState.PUBLISHED or plan.retired_at is not None:
         raise Conflict("This plan is not on sale.", code="not_on_sale")
     kind = SubjectKind(listing.subject_kind)
-    check_sellable(kind, require_subject(system("market"), kind, listing.subject_uuid))
+    subject = require_subject(system("market"), kind, listing.subject_uuid)
+    check_sellable(kind, subject)
+    require_licences(actor, listing, subject, is_paid=plan.kind != PlanKind.FREE)
     if listing.namespace_id == buyer.pk:
         raise Conflict(f"This belongs to {buyer.name} already.", code="own_listing")
     if plan.kind == PlanKind.PAY_PER_CALL:

@@ -55,13 +55,17 @@ def give_credits(party: Party, amount_minor: int, *, currency: str = "CRD", key:
 
 
 def make_version(
-    seller: Party, name: str = "wine", kind: str = "dataset", files: dict[str, bytes] | None = None
+    seller: Party,
+    name: str = "wine",
+    kind: str = "dataset",
+    files: dict[str, bytes] | None = None,
+    licence: str = "mit",
 ) -> Version:
-    """A public repository of the seller's with a version `1.0`."""
+    """A public repository of the seller's with a version `1.0` under a licence that allows to sell it."""
     repo = create_repo(seller.actor, kind, seller.name, name, visibility="public")
     made = [AddFile(path, storage.store_blob([data])) for path, data in (files or {"data.csv": b"a,b\n1,2\n"}).items()]
     commit = create_commit(seller.actor, repo, "main", made, summary="Add the data")
-    return publish_version(seller.actor, repo, commit.oid, name="1.0")
+    return publish_version(seller.actor, repo, commit.oid, name="1.0", licence=licence)
 
 
 def make_endpoint(seller: Party, name: str = "digits") -> Endpoint:

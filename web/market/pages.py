@@ -160,6 +160,7 @@ class ListingPage:
     access_holder: str
     access_href: str
     manage_href: str
+    licence_href: str
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
@@ -181,6 +182,7 @@ class ListingPage:
             subject=subject,
             access_holder=mine.holder.name if mine else "",
             access_href=subject.href if mine and subject else "",
+            licence_href=f"{listing_url(listing.namespace.name, listing.slug)}/licence",
             manage_href=f"/sell/{listing.uuid}" if actor.may(Action.LISTING_MANAGE, listing.namespace_id) else "",
         )
 

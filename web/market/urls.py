@@ -1,11 +1,19 @@
 from django.urls import path
 
-from web.market import money_views, sell_views, views
+from web.market import licence_views, money_views, sell_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("listings/<str:namespace>/<str:slug>", views.listing, name="listing"),
     path("listings/<str:namespace>/<str:slug>/checkout", views.checkout, name="checkout"),
+    path("listings/<str:namespace>/<str:slug>/licence", licence_views.of_listing, name="listing-licence"),
+    path("licences", licence_views.licence_list, name="licences"),
+    path("licences/new", licence_views.new_licence, name="new-licence"),
+    path("licences/<str:key>", licence_views.licence, name="licence"),
+    path("waivers", licence_views.waivers, name="waivers"),
+    path("waivers/new", licence_views.new_waiver, name="new-waiver"),
+    path("waivers/<uuid:uuid>", licence_views.waiver, name="waiver"),
+    path("waivers/<uuid:uuid>/revocation", licence_views.revocation, name="waiver-revocation"),
     path("orders", money_views.orders, name="orders"),
     path("orders/all.csv", money_views.orders_csv, name="orders-csv"),
     path("orders/<uuid:uuid>", money_views.order, name="order"),

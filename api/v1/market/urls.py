@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import views
+from api.v1.market import licences, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -12,6 +12,10 @@ urlpatterns = [
     path(f"{LISTING}/publication", views.Publication.as_view()),
     path(f"{LISTING}/plans", views.Plans.as_view()),
     path("plans/<uuid:uuid>", views.Plan.as_view()),
+    path("licence-checks/<str:kind>/<uuid:uuid>", licences.LicenceCheck.as_view()),
+    path("waivers", licences.Waivers.as_view()),
+    path("waivers/<uuid:uuid>", licences.Waiver.as_view()),
+    path("waivers/<uuid:uuid>/revocation", licences.WaiverRevocation.as_view()),
     path("orders", views.Orders.as_view()),
     path("orders/<uuid:uuid>", views.Order.as_view()),
     path("orders/<uuid:uuid>/refund", views.Refund.as_view()),
