@@ -67,7 +67,9 @@ def normalised(text: str) -> str:
 
 def custom_keys(texts: Iterable[str]) -> set[str]:
     """The identifiers of custom licences in some expressions."""
-    return {key for text in texts for keys in parsed(text) or () for key in keys if key.startswith(CUSTOM)}
+    return {
+        key for text in texts for keys in parsed(text) or () for key in keys if key.lower().startswith(CUSTOM.lower())
+    }
 
 
 def resolve(text: str, customs: Mapping[str, Part]) -> Licence:

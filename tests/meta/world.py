@@ -13,7 +13,7 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import orders
+from market.services import licences, orders
 from registry.models import RepoSource
 from registry.services import (
     collections,
@@ -144,6 +144,10 @@ def build() -> World:
         ),
     }
 
+    waiver = licences.grant_waiver(
+        owner, upstream=own_wares.repo.uuid, downstream=own_wares.repo.uuid, rules=["hosting"], text="Host it."
+    )
+    names["waiver"] = str(waiver.uuid)
     teams.create_team(owner, acme, "crew")
     export = exports.ask_for_export(owner, repo=versions["algorithm"].repo)
     exports.make_export(export.pk)

@@ -54,9 +54,9 @@ class Waiver(View):
 
 
 class WaiverRevocation(View):
-    @extend_schema(request=wire.RevocationNew, responses={201: wire.WaiverWire}, tags=["licences"])
+    @extend_schema(request=wire.WaiverRevocationNew, responses={201: wire.WaiverWire}, tags=["licences"])
     def post(self, request: Request, uuid: UUID) -> Response:
         """End a waiver for the future; what was bought under it stays. Safe to repeat."""
         waiver = licences.require_waiver(self.actor, uuid)
-        licences.revoke_waiver(self.actor, waiver, reason=self.given(wire.RevocationNew)["reason"])
+        licences.revoke_waiver(self.actor, waiver, reason=self.given(wire.WaiverRevocationNew)["reason"])
         return Response(wire.waiver(licences.require_waiver(self.actor, uuid)), status=201)

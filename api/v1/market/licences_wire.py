@@ -57,7 +57,7 @@ class WaiverNew(serializers.Serializer):
     text = serializers.CharField(max_length=TEXT_LIMIT)
 
 
-class RevocationNew(serializers.Serializer):
+class WaiverRevocationNew(serializers.Serializer):
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=TEXT_LIMIT)
 
 

@@ -13,12 +13,13 @@ from registry.licence_terms import Terms
 from registry.licences import normalised
 from registry.services import licences
 
+LICENCE_PAGE = page_of(wire.LicenceWire)
 SEARCH = OpenApiParameter("search", str, description="Words that must stand in the identifier or the title.")
 
 
 class Licences(View):
     @extend_schema(
-        responses=page_of(wire.LicenceWire),
+        responses=LICENCE_PAGE,
         parameters=[*PAGE_PARAMETERS, SEARCH, OpenApiParameter("namespace", str)],
         tags=["licences"],
     )
@@ -49,7 +50,7 @@ class Licences(View):
 
 
 class StandardLicences(View):
-    @extend_schema(responses=page_of(wire.LicenceWire), parameters=[SEARCH], tags=["licences"])
+    @extend_schema(responses=LICENCE_PAGE, parameters=[SEARCH], tags=["licences"])
     def get(self, request: Request) -> Response:
         """The licences whose terms the site knows by itself, all on one page."""
         found = queries.standard_licences(request.query_params.get("search", "")[:200])
