@@ -11,6 +11,7 @@ from lineage.queries import edges_into
 from lineage.services.record import Ref
 from market.licences import Chain, Thing, links_between
 from registry.licence_queries import handed_over, licensed_versions, newest_licensed, resolved
+from registry.licences import CUSTOM
 from registry.policies import visible_repos
 from registry.states import RepoKind
 
@@ -66,6 +67,11 @@ class Shown:
 
     def name(self, thing: Thing) -> str:
         return thing.title if self.is_visible(thing) else _PRIVATE
+
+    def licence(self, thing: Thing) -> str:
+        """The licence of what is not shown, unless its name tells whose it is."""
+        is_telling = not thing.licence.is_known or CUSTOM.lower() in thing.licence.name.lower()
+        return thing.licence.name if self.is_visible(thing) or not is_telling else "a licence that is not shown to you"
 
 
 @dataclass

@@ -143,18 +143,19 @@ def to_be_named(chain: Chain) -> list[Thing]:
     )
 
 
-def sentence(conflict: Conflict, name: Callable[[Thing], str]) -> str:
-    """Why this edge stands against the sale, and what helps. `name`: what a reader may know the things by."""
+def sentence(conflict: Conflict, name: Callable[[Thing], str], licence_name: Callable[[Thing], str]) -> str:
+    """Why this edge stands against the sale, and what helps. The callables: what a reader may know of the things and their licences."""
     up, down = name(conflict.upstream), name(conflict.downstream)
-    licence = conflict.upstream.licence.name
+    licence = licence_name(conflict.upstream)
     if conflict.rule == Rule.UNKNOWN:
-        return f"{up}: {conflict.upstream.licence.problem}"
+        problem = conflict.upstream.licence.problem
+        return f"{up}: {problem if up == conflict.upstream.title else 'the terms of its licence are not known here.'}"
     if conflict.rule == Rule.UNCHECKED:
         return f"The lineage of {up} is longer than the check looks, so it cannot be told whether it may be sold."
     if conflict.is_own:
         return f"{up} is under {licence}, which does not allow {_DEEDS[conflict.rule]}."
     if conflict.rule == Rule.SHARE_ALIKE:
-        own = conflict.downstream.licence.name
+        own = licence_name(conflict.downstream)
         return f"{down} was made from {up}, whose licence {licence} asks that it goes under the same one; it is under {own}."
     verb = "holds content of" if conflict.rule == Rule.REDISTRIBUTION else "was made from"
     return f"{down} {verb} {up}, whose licence {licence} does not allow {_DEEDS[conflict.rule]}."

@@ -49,7 +49,7 @@ class Check:
         return not self.conflicts
 
     def sentence(self, conflict: Conflict) -> str:
-        return sentence(conflict, self.shown.name)
+        return sentence(conflict, self.shown.name, self.shown.licence)
 
 
 def check(actor: Actor, kind: SubjectKind | str, subject: "Subject", *, is_paid: bool = True) -> Check:
@@ -105,7 +105,7 @@ def told(found: Check, conflict: Conflict) -> dict[str, Any]:
         is_visible = found.shown.is_visible(thing)
         sides[side] = found.shown.name(thing)
         sides[f"{side}_repo"] = str(thing.repo) if is_visible else None
-        sides[f"{side}_licence"] = thing.licence.name
+        sides[f"{side}_licence"] = found.shown.licence(thing)
     return {**sides, "rule": str(conflict.rule), "sentence": found.sentence(conflict)}
 
 

@@ -72,7 +72,8 @@ def create_listing(
 
 def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
     """Change texts, facets or visibility (the fields of `create_listing`, slug and subject aside). Writes the listing, the search
-    index, an audit record; the same values again change nothing. Raises Invalid per field, NotFound, Forbidden."""
+    index, an audit record; the same values again change nothing. Raises Invalid per field, NotFound, Forbidden; Conflict for another licence than that of
+    what is sold."""
     fields = checked_fields(changes)
     with transaction.atomic():
         row = _locked(actor, listing)
@@ -83,6 +84,9 @@ def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
                 setattr(row, name, value)
             row.updated_at = now()
             row.save(update_fields=[*changed, "updated_at"])
+            if "licence" in changed and row.state == ListingState.PUBLISHED and _is_paid(row):
+                subject = require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid)
+                require_licences(actor, row, subject, is_paid=True)
             search_documents.index_listing(row)
             _record(actor, "market:listing:updated", row, fields=sorted(changed))
     return row
@@ -90,7 +94,7 @@ def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
 
 def publish_listing(actor: Actor, listing: Listing) -> Listing:
     """Put a listing into the shop. Needs a plan, something to hand over (`check_sellable`) and licences that allow it
-    (`require_licences`); a listing that names none takes that of what it sells. A repository that is for sale is
+    (`require_licences`); the listing takes the name of that of what it sells. A repository that is for sale is
     gated from then on, or everybody who sees it could download it. Writes state, gate, search index, lineage, audit; one that
     is published already is returned as it is. Raises Conflict, NotFound, Forbidden."""
     with transaction.atomic():
@@ -107,7 +111,7 @@ def publish_listing(actor: Actor, listing: Listing) -> Listing:
         if other.exclude(state=ListingState.WITHDRAWN).exists():
             raise Conflict(f"This {kind} is listed already.", code="listed_already")
         found = require_licences(actor, row, subject, is_paid=_is_paid(row))
-        row.licence = row.licence or licence_of(found)
+        row.licence = licence_of(found) or row.licence
         row.state, row.published_at, row.updated_at = ListingState.PUBLISHED, now(), now()
         row.save(update_fields=["state", "licence", "published_at", "updated_at"])
         search_documents.index_listing(row)

@@ -248,7 +248,7 @@ class ChainView:
                     nodes[key].title,
                     nodes[key].url,
                     thing.kind,
-                    thing.licence.name,
+                    shown.licence(thing),
                     thing.licence.is_known,
                     key in found.chain.subjects,
                     sorted({rule for (up, _), rules in broken.items() if up == key for rule in rules}),
@@ -395,7 +395,7 @@ def _node(thing: Thing, shown: Shown, is_self: bool) -> NodeView:  # noqa: FBT00
         thing.key if repo else f"p{hash(thing.key)}",
         thing.kind if repo else "private",
         shown.name(thing),
-        thing.licence.name,
+        shown.licence(thing),
         url,
         is_self,
     )

@@ -89,7 +89,7 @@ def check(found: Check) -> dict[str, Any]:
                 "kind": each.kind,
                 "repo": seen(each, each.repo),
                 "version": seen(each, each.version),
-                "licence": each.licence.name,
+                "licence": found.shown.licence(each),
                 "is_known": each.licence.is_known,
             }
             for each in sorted(found.chain.things.values(), key=lambda each: each.title)
