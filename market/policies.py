@@ -9,8 +9,9 @@ from accounts.actors import Actor
 from accounts.permissions import SCOPE_OF_ACTION, Action
 from common.clock import now
 from common.errors import Forbidden, NotFound
-from market.models import Coupon, Entitlement, Listing, Order, Payout, PayoutAccount, Plan, ReviewPolicy
+from market.models import Coupon, Entitlement, LicenceWaiver, Listing, Order, Payout, PayoutAccount, Plan, ReviewPolicy
 from market.states import LEAVES_HOUSE, ListingState, Visibility
+from registry.policies import administered_repos
 
 
 def visible_listings(actor: Actor) -> QuerySet[Listing]:
@@ -193,6 +194,15 @@ def require_order(actor: Actor, uuid: UUID | str) -> Order:
     if order is None:
         raise NotFound("There is no such order.")
     return order
+
+
+def visible_waivers(actor: Actor) -> QuerySet[LicenceWaiver]:
+    """Waivers of the repositories that the actor administers, given or got, with their revocations. Staff see all."""
+    waivers = LicenceWaiver.objects.select_related("owner", "holder", "revocation", "created_by")
+    if actor.is_system or actor.is_staff:
+        return waivers
+    own = administered_repos(actor).order_by().values("uuid")
+    return waivers.filter(Q(upstream_uuid__in=own) | Q(downstream_uuid__in=own))
 
 
 def visible_entitlements(actor: Actor) -> QuerySet[Entitlement]:

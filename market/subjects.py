@@ -5,7 +5,7 @@ from uuid import UUID
 
 from accounts.actors import Actor, system
 from accounts.permissions import Action, Level
-from common.errors import Conflict, Invalid
+from common.errors import Conflict, Invalid, NotFound
 from compute.endpoint_policies import require_endpoint_by_uuid, visible_endpoints
 from compute.endpoint_states import SERVING
 from lineage.services.record import Ref
@@ -18,6 +18,7 @@ from registry.states import UNSELLABLE
 
 if TYPE_CHECKING:
     from compute.models import Endpoint
+    from market.models import Listing
     from registry.models import Repo, Version
 
 Subject = Union["Repo", "Endpoint"]
@@ -41,6 +42,24 @@ def require_subject(actor: Actor, kind: SubjectKind, uuid: UUID) -> Subject:
     if repo.kind != kind:
         raise Invalid(f"This is a {repo.kind}, not a {kind}.", fields={"subject": "of another kind"})
     return repo
+
+
+def visible_subject(actor: Actor, kind: str, uuid: UUID) -> tuple[SubjectKind, Subject]:
+    """A subject that `actor` may see, with its kind. Raises NotFound, also for a kind that is none."""
+    if kind not in list(SubjectKind):
+        raise NotFound("There is no such thing.")
+    word = SubjectKind(kind)
+    if word == SubjectKind.ENDPOINT:
+        return word, require_endpoint_by_uuid(actor, uuid, Action.ENDPOINT_DISCOVER)
+    repo = require_repo_by_uuid(actor, uuid, Action.REPO_DISCOVER)
+    if repo.kind != word:
+        raise NotFound("There is no such thing.")
+    return word, repo
+
+
+def subject_of_listing(actor: Actor, listing: "Listing") -> Subject:
+    """What a listing is about, as `actor` (the system, for what a listing tells everybody) may see it. Raises NotFound."""
+    return visible_subject(actor, listing.subject_kind, listing.subject_uuid)[1]
 
 
 def model_of(kind: SubjectKind) -> "type[Subject]":

@@ -46,6 +46,18 @@ def readable_repos(actor: Actor) -> QuerySet[Repo]:
     )
 
 
+def administered_repos(actor: Actor) -> QuerySet[Repo]:
+    """The repositories that the actor administers."""
+    repos = visible_repos(actor)
+    if actor.is_system:
+        return repos
+    if not actor.is_authenticated or not actor.can_scope(Scope.REPO_WRITE):
+        return repos.none()
+    return repos.filter(
+        Q(namespace_id__in=actor.namespaces_with_level(Level.ADMIN)) | granted(actor, Repo, Level.ADMIN)
+    )
+
+
 def deleted_repos(actor: Actor) -> QuerySet[Repo]:
     """The deleted repositories that the actor administered by a role in their namespace, with the namespaces joined; newest first.
     Half-made ones, whose import has not finished, are nobody's."""

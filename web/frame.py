@@ -16,6 +16,7 @@ SECTIONS = (
     ("Jobs", "/jobs", ()),
     ("Endpoints", "/endpoints", ()),
     ("Sell", "/sell", ("/earnings", "/payouts")),
+    ("Licences", "/licences", ("/waivers",)),
 )
 
 

@@ -1,5 +1,6 @@
 from market.models.catalogue import Listing, Plan
 from market.models.coupons import Coupon, CouponRedemption
+from market.models.licences import LicenceWaiver, LicenceWaiverRevocation
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
 from market.models.payouts import Payout, PayoutAccount, PayoutHold
@@ -16,6 +17,8 @@ __all__ = [
     "LedgerEntry",
     "LedgerSeal",
     "LedgerTransaction",
+    "LicenceWaiver",
+    "LicenceWaiverRevocation",
     "Listing",
     "ListingDocument",
     "ListingImage",

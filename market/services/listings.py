@@ -31,6 +31,7 @@ from market.models import Listing, Plan, ReviewEntry
 from market.policies import is_reviewed_by_site, needs_review, require_listing_by_uuid
 from market.ready_queries import readiness_of
 from market.services import royalties, search_documents
+from market.services.licences import licence_of, require_licences
 from market.services.offers import tell_of_offers
 from market.states import LISTINGS, ListingState, PlanKind, ReviewStep, SubjectKind, Visibility
 from market.subjects import Subject, check_channel, current_source, require_subject
@@ -92,7 +93,7 @@ def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
     """Change texts, facets, channel or visibility (the fields of `create_listing`, slug and subject aside). Writes the listing, the
     search index, an audit record; the same values again change nothing. Where listings are reviewed, a published one goes into
     review again when a field changes that a reviewer has judged (`REVIEWED`), and is out of the shop until then. Raises
-    Invalid per field, Conflict while it is in review, NotFound, Forbidden."""
+    Invalid per field, Conflict while it is in review and for a licence that does not allow its plans, NotFound, Forbidden."""
     fields = checked_fields(changes)
     with transaction.atomic():
         row = _locked(actor, listing)
@@ -106,6 +107,8 @@ def update_listing(actor: Actor, listing: Listing, **changes: Any) -> Listing:
             for name, value in changed.items():
                 setattr(row, name, value)
             row.save(update_fields=[*changed])
+            if "licence" in changed and row.state == ListingState.PUBLISHED and _is_paid(row):
+                require_licences(actor, row, require_subject(actor, kind, row.subject_uuid), is_paid=True)
             mark_changed(actor, row, sorted(changed))
     return row
 
@@ -131,15 +134,19 @@ def require_not_in_review(row: Listing) -> None:
 
 def publish_listing(actor: Actor, listing: Listing) -> Listing:
     """Put a listing into the shop, or, where the site or the seller's organisation wants it reviewed, submit it for review
-    (`needs_review`). It has to be ready (`market/readiness.py`). One that is published or in review already is returned as it is.
+    (`needs_review`). It has to be ready (`market/readiness.py`), and licences have to
+    allow it (`require_licences`). One that is published or in review already is returned as it is.
     Writes what `put_on_sale` does, or state, thread, audit and notices to the reviewers. Raises Conflict (`not_ready` with what is
     missing, `listed_already`), NotFound, Forbidden."""
     with transaction.atomic():
         row = _locked(actor, listing)
         if row.state in {ListingState.PUBLISHED, ListingState.IN_REVIEW}:
             return row
-        require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid)
+        subject = require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid)
         _require_ready(row)
+        found = require_licences(actor, row, subject, is_paid=_is_paid(row))
+        row.licence = licence_of(found) or row.licence
+        row.save(update_fields=["licence"])
         if needs_review(row):
             _submit(actor, row)
         else:
@@ -243,7 +250,7 @@ def add_plan(
     1 or 1000, and with `tiers` (up_to_calls, price_minor) that of the first: it may be left out then. `included_calls`: see the
     model. `offered_to` names the one namespace that sees and buys it, a private offer, until `offer_ends_at`; its people are
     told, with `offer_note`, once the listing is published. A plan is never edited: retire it and add another. Writes plan, audit,
-    notices. Raises Invalid per field, NotFound, Forbidden."""
+    notices. Raises Invalid per field, NotFound, Forbidden, Conflict when it is published and licences or royalties do not allow the plan."""
     wanted = word_of(PlanKind, kind, "kind")
     tiers = [(up_to, price) for up_to, price in tiers]
     if tiers and not price_minor:
@@ -281,9 +288,11 @@ def add_plan(
         )
         search_documents.index_listing(row)
         if row.state == ListingState.PUBLISHED:
+            subject = require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid)
+            require_licences(actor, row, subject, is_paid=_is_paid(row))
             if price_minor:
                 royalties.require_accepted(row, royalties.chain_of(row))
-            _close_gate(row, require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid))
+            _close_gate(row, subject)
             tell_of_offers(row)
         _record(
             actor,
@@ -333,11 +342,14 @@ def _buyer_of_offer(actor: Actor, listing: Listing, name: str) -> "Namespace":
 def _close_gate(listing: Listing, subject: Subject) -> None:
     """Gate the repository of a listing that has a paid plan, in the market's name: a reviewer who approves may not do it. The gate stays
     closed when the listing goes: opening it is the seller's own deed."""
-    is_paid = listing.plans.filter(retired_at__isnull=True).exclude(kind=PlanKind.FREE).exists()
-    if is_paid and listing.subject_kind != SubjectKind.ENDPOINT:
+    if _is_paid(listing) and listing.subject_kind != SubjectKind.ENDPOINT:
         repo = cast("Repo", subject)
         if not repo.gate:
             repos.update_settings(_SYSTEM, repo, gate="manual")
+
+
+def _is_paid(listing: Listing) -> bool:
+    return listing.plans.filter(retired_at__isnull=True).exclude(kind=PlanKind.FREE).exists()
 
 
 def _locked(actor: Actor, listing: Listing) -> Listing:

@@ -16,6 +16,7 @@ from market.policies import require_plan
 from market.services import coupons, ledger, payments, royalties
 from market.services.fulfilment import fulfil
 from market.services.ledger import AccountRef
+from market.services.licences import require_licences
 from market.services.payment_backend import backend_name, is_in_ledger
 from market.services.quotes import check_offered, reckon
 from market.states import PlanKind, SubjectKind
@@ -37,7 +38,7 @@ def place_order(
     it is cancelled or undone as a whole (`coupons.give_back`).
 
     Keyed by buyer and `key` (1 to 80 characters) for ever: the second call returns the first order. Raises Conflict when the
-    key was used for something else, when the plan is not on sale, what it sells was found unsafe or does not answer, or when
+    key was used for something else, when the plan is not on sale, what it sells was found unsafe or does not answer, when the licences of what it was made from do not allow it, or when
     the buyer has it already; OverBudget when the
     wallet does not cover it; Invalid (also for a coupon, with a sentence that says why), NotFound, Forbidden. After an error nothing has moved."""
     buyer = require_namespace(actor, buyer_namespace, Action.NAMESPACE_BUY)
@@ -66,7 +67,7 @@ def place_order(
         if earlier is not None:
             return _same(earlier, plan_uuid, quantity, coupon)
         plan = Plan.objects.select_related("listing__namespace").get(pk=plan.pk)
-        _check_on_sale(plan, buyer)
+        _check_on_sale(actor, plan, buyer)
         if taken is not None:
             taken = coupons.lock(taken)
             coupons.check(taken, plan, buyer)
@@ -120,11 +121,13 @@ def _same(order: Order, plan_uuid: "UUID", quantity: int, coupon: str) -> Order:
     return order
 
 
-def _check_on_sale(plan: Plan, buyer: "Namespace") -> None:
+def _check_on_sale(actor: Actor, plan: Plan, buyer: "Namespace") -> None:
     listing: Listing = plan.listing
     check_offered(plan, buyer)
     kind = SubjectKind(listing.subject_kind)
-    check_sellable(kind, require_subject(system("market"), kind, listing.subject_uuid), listing.channel)
+    subject = require_subject(system("market"), kind, listing.subject_uuid)
+    check_sellable(kind, subject, listing.channel)
+    require_licences(actor, listing, subject, is_paid=plan.kind != PlanKind.FREE)
     if listing.namespace_id == buyer.pk:
         raise Conflict(f"This belongs to {buyer.name} already.", code="own_listing")
     if plan.kind == PlanKind.PAY_PER_CALL:

@@ -5,6 +5,7 @@ from registry.models.community import Collection, CollectionItem, Discussion, Di
 from registry.models.exports import Export, Import, ImportedAuthor, ImportedRepo, ImportedSignature
 from registry.models.garbage import GarbageRun, LostCommit, NamespaceQuota
 from registry.models.history import Branch, Commit, Tag, Tree, TreePage, new_commit_id
+from registry.models.licences import CustomLicence
 from registry.models.moves import RepoRedirect
 from registry.models.preparations import Preparation, PreparedFile
 from registry.models.profiles import DatasetComparison, DatasetDerivation, DatasetPicture, DatasetProfile
@@ -40,6 +41,7 @@ __all__ = [
     "Collection",
     "CollectionItem",
     "Commit",
+    "CustomLicence",
     "DatasetComparison",
     "DatasetDerivation",
     "DatasetPicture",

@@ -57,14 +57,19 @@ def give_credits(party: Party, amount_minor: int, *, currency: str = "CRD", key:
 
 
 def make_version(
-    seller: Party, name: str = "wine", kind: str = "dataset", files: dict[str, bytes] | None = None
+    seller: Party,
+    name: str = "wine",
+    kind: str = "dataset",
+    files: dict[str, bytes] | None = None,
+    licence: str = "mit",
 ) -> Version:
-    """A public repository of the seller's with a card and a version `1.0` that scanning has found to be data only."""
+    """A public repository of the seller's with a card and a version `1.0`, under a licence that allows to sell it, that scanning has
+    found to be data only."""
     repo = create_repo(seller.actor, kind, seller.name, name, visibility="public")
     contents = {"README.md": CARD, **(files or {"data.csv": b"a,b\n1,2\n"})}
     made = [AddFile(path, storage.store_blob([data])) for path, data in contents.items()]
     commit = create_commit(seller.actor, repo, "main", made, summary="Add the data")
-    return scanned(publish_version(seller.actor, repo, commit.oid, name="1.0"))
+    return scanned(publish_version(seller.actor, repo, commit.oid, name="1.0", licence=licence))
 
 
 def scanned(version: Version, verdict: str = "data-only") -> Version:

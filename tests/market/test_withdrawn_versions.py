@@ -26,7 +26,7 @@ def test_a_repository_is_sold_as_long_as_a_version_is_left() -> None:
     with pytest.raises(Conflict, match="withdrawn"):
         orders.place_order(clinic.actor, buyer_namespace="clinic", plan_uuid=plan.uuid, key="first")
     assert Order.objects.count() == 0
-    publish_version(shop.actor, version.repo, "main", name="2.0")
+    publish_version(shop.actor, version.repo, "main", name="2.0", licence="mit")
     orders.place_order(clinic.actor, buyer_namespace="clinic", plan_uuid=plan.uuid, key="second")
     assert Order.objects.count() == 1
 

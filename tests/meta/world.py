@@ -13,7 +13,7 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import coupons, images, ledger, listings, orders, payout_accounts, payouts, reviews
+from market.services import coupons, images, ledger, licences, listings, orders, payout_accounts, payouts, reviews
 from market.services.ledger import Leg, TransactionKind
 from registry.models import RepoSource
 from registry.services import (
@@ -154,6 +154,9 @@ def _trade(own: Party) -> dict[str, str]:
     dot = images.add_image(owner, own_listing, content=PNG, alt="A dot")
     give_credits(own, 10_000)
     coupon = coupons.create_coupon(owner, "acme", "SPRING", percent_bp=1000, listings=[own_listing.uuid])
+    waiver = licences.grant_waiver(
+        owner, upstream=own_wares.repo.uuid, downstream=own_wares.repo.uuid, rules=["hosting"], text="Host it."
+    )
     account = payout_accounts.set_payout_account(
         owner, own.namespace, currency="CRD", method="outside", destination="IBAN 12345678"
     )
@@ -167,6 +170,7 @@ def _trade(own: Party) -> dict[str, str]:
         "payout": str(payout.uuid),
         "review": str(waiting.uuid),
         "image": str(dot.uuid),
+        "waiver": str(waiver.uuid),
         "open": str(own_wares.repo.uuid),
         "listing": str(own_listing.uuid),
         "listing_slug": own_listing.slug,

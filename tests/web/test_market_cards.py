@@ -53,7 +53,8 @@ def test_card_shows_what_was_measured_last(shop, browser):
 
 def test_card_of_an_endpoint_shows_the_version_it_serves(shop, browser):
     version = make_version(shop, "digits", "model", {"model.onnx": b"x"})
-    newer = scanned(publish_version(shop.actor, version.repo, "main", name="2.0", metrics={"accuracy": ACCURACY}))
+    again = {"metrics": {"accuracy": ACCURACY}, "licence": "mit"}
+    newer = scanned(publish_version(shop.actor, version.repo, "main", name="2.0", **again))
     publish_version(shop.actor, version.repo, "main", name="3.0", metrics={"accuracy": {"value": 0.5}})
     endpoint = endpoints.deploy(shop.actor, namespace="shop", name="api", version_uuid=newer.uuid, visibility="public")
     endpoints.report_loaded(SYSTEM, endpoint.uuid, endpoint.next_digest, inputs=[], outputs=[])

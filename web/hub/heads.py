@@ -106,7 +106,7 @@ class RepoHead:
         places = [("Card", "", "book-open"), ("Files", "tree", "folder")]
         places += [("Data", "data", "database")] if repo.kind == "dataset" else []
         places += [("Versions", "versions", "tag")]
-        places += [("Lineage", "lineage", "network")]
+        places += [("Lineage", "lineage", "network"), ("Licence", "licence", "scale")]
         places += [("Safety", "safety", "shield")] if can_read else []
         places += [("Settings", "settings", "settings")] if can_admin else []
         flag = "" if repo.kind == "model" else f" --repo-type {repo.kind}"

@@ -33,6 +33,8 @@ class EdgeView:
     source: NodeView
     target: NodeView
     relation: str
+    is_conflict: bool = False
+    """Drawn as what stands in the way."""
 
 
 @dataclass(frozen=True)

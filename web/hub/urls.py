@@ -12,6 +12,7 @@ from web.hub import (
     version_views,
     views,
 )
+from web.market import licence_views
 
 urlpatterns = [
     path("models", views.browse, {"kind": "model"}, name="models"),
@@ -70,6 +71,7 @@ def _of_repository(prefix: str, kind: str) -> list[URLPattern]:
         path(f"{base}/compare", views.newest_compared, values, name=f"{kind}-compare"),
         path(f"{base}/metrics.csv", views.metric_csv, values, name=f"{kind}-metrics-csv"),
         path(f"{base}/lineage", views.lineage, values, name=f"{kind}-lineage"),
+        path(f"{base}/licence", licence_views.of_repo, values, name=f"{kind}-licence"),
         path(f"{base}/safety", views.safety, values, name=f"{kind}-safety"),
         path(f"{base}/quarantines", views.quarantines, values, name=f"{kind}-quarantines"),
         path(f"{base}/quarantines/<uuid:uuid>/release", views.release, values, name=f"{kind}-release"),

@@ -182,6 +182,7 @@ class ListingPage:
     support: "Support | None"
     return_terms: str
     review_href: str
+    licence_href: str
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
@@ -206,6 +207,7 @@ class ListingPage:
             access_holder=mine.holder.name if mine else "",
             access_href=subject.href if mine and subject else "",
             next_call=next_call_in_words(next_call_of([mine.holder_id], listing.subject_uuid)) if mine else "",
+            licence_href=f"{listing_url(listing.namespace.name, listing.slug)}/licence",
             manage_href=f"/sell/{listing.uuid}" if actor.may(Action.LISTING_MANAGE, listing.namespace_id) else "",
             follows=channel_words(listing, showing.version),
             visibility=VISIBILITY_TITLES.get(listing.visibility, ""),

@@ -2,6 +2,7 @@ from django.urls import path
 
 from web.market import (
     coupon_views,
+    licence_views,
     money_views,
     payout_views,
     review_views,
@@ -18,6 +19,14 @@ urlpatterns = [
     path("listings/<str:namespace>/<str:slug>/images/<uuid:uuid>", views.image, name="listing-image"),
     path("organizations/<str:name>/catalogue", review_views.catalogue, name="catalogue"),
     path("organizations/<str:name>/catalogue/review", review_views.policy, name="review-policy"),
+    path("listings/<str:namespace>/<str:slug>/licence", licence_views.of_listing, name="listing-licence"),
+    path("licences", licence_views.licence_list, name="licences"),
+    path("licences/new", licence_views.new_licence, name="new-licence"),
+    path("licences/<str:key>", licence_views.licence, name="licence"),
+    path("waivers", licence_views.waivers, name="waivers"),
+    path("waivers/new", licence_views.new_waiver, name="new-waiver"),
+    path("waivers/<uuid:uuid>", licence_views.waiver, name="waiver"),
+    path("waivers/<uuid:uuid>/revocation", licence_views.revocation, name="waiver-revocation"),
     path("orders", money_views.orders, name="orders"),
     path("orders/all.csv", money_views.orders_csv, name="orders-csv"),
     path("orders/<uuid:uuid>", money_views.order, name="order"),

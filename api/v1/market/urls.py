@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import listing_views, offer_views, payouts, royalties, views
+from api.v1.market import licences, listing_views, offer_views, payouts, royalties, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -28,6 +28,10 @@ urlpatterns = [
     path("coupons/<uuid:uuid>", offer_views.Coupon.as_view()),
     path("namespaces/<str:name>/coupons", offer_views.Coupons.as_view()),
     path("namespaces/<str:name>/offers", offer_views.Offers.as_view()),
+    path("licence-checks/<str:kind>/<uuid:uuid>", licences.LicenceCheck.as_view()),
+    path("waivers", licences.Waivers.as_view()),
+    path("waivers/<uuid:uuid>", licences.Waiver.as_view()),
+    path("waivers/<uuid:uuid>/revocation", licences.WaiverRevocation.as_view()),
     path("orders", views.Orders.as_view()),
     path("orders/<uuid:uuid>", views.Order.as_view()),
     path("orders/<uuid:uuid>/refund", views.Refund.as_view()),

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from api.v1.registry import builds, comparing, datasets, moving, preparations, sources, storage, version_views, views
+from api.v1.registry import (
+    builds,
+    comparing,
+    datasets,
+    licences,
+    moving,
+    preparations,
+    sources,
+    storage,
+    version_views,
+    views,
+)
 
 REPO = "repos/<str:kind>/<str:namespace>/<str:name>"
 VERSION = f"{REPO}/versions/<str:version>"
@@ -11,6 +22,10 @@ urlpatterns = [
     path("namespaces/<str:name>/storage", storage.Storage.as_view()),
     path("namespaces/<str:name>/quota", storage.Quota.as_view()),
     path("deleted-repos/<uuid:uuid>/restoration", storage.Restoration.as_view()),
+    path("licences", licences.Licences.as_view()),
+    path("licences/standard", licences.StandardLicences.as_view()),
+    path("licences/<str:key>", licences.LicenceOne.as_view()),
+    path(f"{REPO}/licence", licences.RepoLicence.as_view()),
     path("sources", sources.Sources.as_view()),
     path("repos", views.Repos.as_view()),
     path(REPO, views.RepoOne.as_view()),

@@ -8,7 +8,7 @@ mercato.controller("lineage", (section) => {
     const { node, kind, title, url } = element.dataset;
     nodes.set(node, { data: { id: node, kind, title: title.length > 38 ? `${title.slice(0, 37)}…` : title, url }, classes: "self" in element.dataset ? "self" : "" });
   }
-  const edges = [...section.querySelectorAll("[data-edge]")].map((edge) => ({ data: { source: edge.dataset.source, target: edge.dataset.target } }));
+  const edges = [...section.querySelectorAll("[data-edge]")].map((edge) => ({ data: { source: edge.dataset.source, target: edge.dataset.target }, classes: "conflict" in edge.dataset ? "conflict" : "" }));
   if (!edges.length) return;
   // cytoscape would add a <style> element, which the content security policy refuses; its one rule is in our style sheet
   if (!document.getElementById("__________cytoscape_stylesheet")) {
@@ -25,6 +25,7 @@ mercato.controller("lineage", (section) => {
     { selector: "node.self", style: { "background-color": mercato.colour("--accent-wash"), "border-width": 3, "font-weight": 600 } },
     { selector: "edge", style: { width: 1.5, "curve-style": "bezier", "line-color": mercato.colour("--line-strong"), "target-arrow-shape": "triangle",
       "target-arrow-color": mercato.colour("--line-strong"), "arrow-scale": 0.9 } },
+    { selector: "edge.conflict", style: { width: 3, "line-style": "dashed", "line-color": mercato.colour("--danger"), "target-arrow-color": mercato.colour("--danger") } },
   ];
   holder.hidden = false;
   const graph = cytoscape({
