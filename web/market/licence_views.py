@@ -78,7 +78,7 @@ def of_repo(request: Request, kind: str, namespace: str, name: str) -> HttpRespo
 def of_listing(request: Request, namespace: str, slug: str) -> HttpResponse:
     found = require_listing(request.actor, namespace, slug)
     subject = subject_of_listing(system("market"), found)
-    is_paid = plans_on_sale(found).exclude(kind=PlanKind.FREE).exists()
+    is_paid = plans_on_sale(request.actor, found).exclude(kind=PlanKind.FREE).exists()
     page = ListingLicencePage.of(request.actor, found, subject, is_paid=is_paid)
     return render(request, "market/listing_licence.html", page)
 
