@@ -143,7 +143,7 @@ def _tree(text: str) -> Any:
     spelled = _known_names().sub(lambda match: ALIASES[match[1].lower()], text)
     try:
         tree = _licensing().parse(spelled, validate=False)
-    except (ExpressionError, ValueError, RecursionError, AttributeError, TypeError):
+    except (ExpressionError, ValueError, LookupError, RecursionError, AttributeError, TypeError):
         # the parser of boolean expressions answers some malformed texts with errors of its own insides
         return None
     if tree is None or not all(_KEY.fullmatch(key) for key in _keys(tree)):

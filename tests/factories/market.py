@@ -22,7 +22,7 @@ from registry.services.repos import create_repo
 from registry.services.versions import publish_version
 
 SYSTEM = system("tests")
-CARD = b"---\nlicense: cc-by-4.0\n---\n# Wares\n\nMeasured with care.\n"
+CARD = "# Wares\n\nMeasured with care.\n"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def make_version(
     """A public repository of the seller's with a card and a version `1.0`, under a licence that allows to sell it, that scanning has
     found to be data only."""
     repo = create_repo(seller.actor, kind, seller.name, name, visibility="public")
-    contents = {"README.md": CARD, **(files or {"data.csv": b"a,b\n1,2\n"})}
+    head = f"---\nlicense: {licence}\n---\n" if licence else ""
+    contents = {"README.md": (head + CARD).encode(), **(files or {"data.csv": b"a,b\n1,2\n"})}
     made = [AddFile(path, storage.store_blob([data])) for path, data in contents.items()]
     commit = create_commit(seller.actor, repo, "main", made, summary="Add the data")
     return scanned(publish_version(seller.actor, repo, commit.oid, name="1.0", licence=licence))

@@ -218,12 +218,14 @@ def test_a_model_from_data_for_research_is_not_sold_until_the_owner_waives_it(sh
             row.objects.all()._raw_delete("default")
 
 
-def test_what_nobody_licensed_is_given_away_but_not_sold(shop):
-    version = make_version(shop, licence="")
+def test_what_nobody_knows_the_terms_of_is_given_away_but_not_sold(shop):
+    with pytest.raises(Conflict, match="Name a licence"):
+        make_listing(shop, make_version(shop, "bare", licence="").repo, FREE, title="Bare")
+    version = make_version(shop, licence="as-we-like")
     listing = make_listing(shop, version.repo, FREE, title="Wine")
     (told,) = refused(listings.add_plan, shop.actor, listing, "one_time", price_minor=5)
     assert told["rule"] == "unknown"
-    assert "choose one on the licence page" in told["sentence"]
+    assert "name a licence of the list" in told["sentence"]
     choose_licence(shop.actor, version.repo, "cc-by-4.0")
     listings.add_plan(shop.actor, listing, "one_time", price_minor=5)
 

@@ -16,7 +16,7 @@ from market.subjects import visible_subject
 
 class LicenceCheck(View):
     @extend_schema(
-        responses=wire.CheckWire,
+        responses=wire.LicenceCheckWire,
         parameters=[OpenApiParameter("paid", str, enum=["true", "false"], description="Sold, which is assumed, or given away.")],
         tags=["licences"],
     )  # fmt: skip

@@ -35,7 +35,7 @@ class LicencedWire(serializers.Serializer):
     is_known = serializers.BooleanField()
 
 
-class CheckWire(serializers.Serializer):
+class LicenceCheckWire(serializers.Serializer):
     """`things`: what is sold and what went into it; `attribution`: whom a buyer has to name; `waivers`: those that are in force on
     this chain."""
 

@@ -17,7 +17,7 @@ from market.royalties import WHOLE
 from market.services import royalties
 
 
-class TermsNew(serializers.Serializer):
+class RoyaltyTermsNew(serializers.Serializer):
     basis_points = serializers.IntegerField(
         min_value=0, max_value=WHOLE, help_text="Of what the seller receives for an order: 250 are 2.5 %."
     )
@@ -27,7 +27,7 @@ class TermsNew(serializers.Serializer):
     until = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 
-class TermsWire(serializers.Serializer):
+class RoyaltyTermsWire(serializers.Serializer):
     uuid = serializers.UUIDField()
     to = serializers.CharField(help_text="Who is paid.")
     basis_points = serializers.IntegerField()
@@ -39,12 +39,12 @@ class TermsWire(serializers.Serializer):
 
 
 class RepoRoyalties(serializers.Serializer):
-    current = TermsWire(allow_null=True, help_text="What holds for a version that is published now.")
-    history = TermsWire(many=True)
+    current = RoyaltyTermsWire(allow_null=True, help_text="What holds for a version that is published now.")
+    history = RoyaltyTermsWire(many=True)
 
 
 class UpstreamWire(serializers.Serializer):
-    terms = TermsWire()
+    terms = RoyaltyTermsWire()
     version_uuid = serializers.UUIDField()
     steps = serializers.IntegerField(help_text="Derivations between it and the listing.")
     is_accepted = serializers.BooleanField()
@@ -78,11 +78,11 @@ class OfRepo(RepoView):
         """What its owner asks of listings that are derived from it, now and before."""
         return self._answer(self.repo(Action.REPO_DISCOVER))
 
-    @extend_schema(request=TermsNew, responses=RepoRoyalties, tags=["market"])
+    @extend_schema(request=RoyaltyTermsNew, responses=RepoRoyalties, tags=["market"])
     def put(self, request: Request, **names: str) -> Response:
         """Declare terms for the versions that are published from now on; those that are there keep theirs. 0 ends it."""
         repo = self.repo(Action.REPO_ADMIN)
-        royalties.declare_terms(self.actor, repo, **self.given(TermsNew))
+        royalties.declare_terms(self.actor, repo, **self.given(RoyaltyTermsNew))
         return self._answer(repo)
 
     def _answer(self, repo: Any) -> Response:
