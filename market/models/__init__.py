@@ -1,3 +1,4 @@
+from market.models.blind import BlindEvaluation, Certificate, CertificateKey
 from market.models.catalogue import Listing, Plan
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
@@ -6,6 +7,9 @@ from market.models.search import ListingDocument, SearchChange, SearchHead
 __all__ = [
     "Account",
     "AccountKind",
+    "BlindEvaluation",
+    "Certificate",
+    "CertificateKey",
     "Entitlement",
     "LedgerEntry",
     "LedgerSeal",
