@@ -63,9 +63,9 @@ def ask(buyer: Party, listing: Listing, data: Version | UUID, **changes: Any) ->
     return blind.ask_for_evaluation(buyer.actor, listing, **given)
 
 
-def make_evaluated(buyer: Party, listing: Listing, **changes: Any) -> Certificate:
-    """A finished evaluation with its certificate, without the sandbox."""
-    row = BlindEvaluation.objects.create(
+def make_waiting(buyer: Party, listing: Listing, **changes: Any) -> BlindEvaluation:
+    """A row that waits, of no version that is there."""
+    return BlindEvaluation.objects.create(
         **{
             "listing": listing,
             "buyer": buyer.namespace,
@@ -75,11 +75,14 @@ def make_evaluated(buyer: Party, listing: Listing, **changes: Any) -> Certificat
             "data_title": f"{buyer.name}/held-out@1.0",
             "metric": "accuracy",
             "created_by": buyer.user,
-            "state": EvaluationState.RUNNING,
-            "attempts": 1,
             **changes,
         }
     )
+
+
+def make_evaluated(buyer: Party, listing: Listing, **changes: Any) -> Certificate:
+    """A finished evaluation with its certificate, without the sandbox."""
+    row = make_waiting(buyer, listing, **{"state": EvaluationState.RUNNING, "attempts": 1, **changes})
     score = blind_runs.Score(
         "", 0.9, 0.8, 0.95, 60, [{"class": "cat", "rows": 30, "precision": 0.9, "recall": 0.9, "f1": 0.9}]
     )

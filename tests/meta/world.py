@@ -13,7 +13,7 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import orders
+from market.services import blind, orders
 from registry.models import RepoSource
 from registry.services import (
     collections,
@@ -30,6 +30,7 @@ from registry.services.sources import Wanted
 from registry.services.versions import publish_version
 from registry.states import SourceState
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_token, make_user
+from tests.factories.blind import make_evaluated, make_waiting
 from tests.factories.builds import make_build
 from tests.factories.jobs import TABLE, submit_training
 from tests.factories.market import Party, give_credits, make_company, make_listing, make_version, plan_of
@@ -142,6 +143,14 @@ def build() -> World:
         "order": str(
             orders.place_order(owner, buyer_namespace="acme", plan_uuid=plan_of(listing).uuid, key="first").uuid
         ),
+    }
+
+    acme_party = Party(users["owner"], acme.namespace)
+    taken = blind.publish_certificate(seller.actor, make_evaluated(seller, own_listing).evaluation)
+    names |= {
+        "evaluation": str(make_evaluated(acme_party, listing).evaluation.uuid),
+        "waiting": str(make_waiting(acme_party, listing).uuid),
+        "foreign_evaluation": str(taken.uuid),
     }
 
     teams.create_team(owner, acme, "crew")

@@ -11,7 +11,7 @@ from accounts.actors import Actor
 from accounts.permissions import Action
 from common.errors import DomainError
 from compute.endpoint_policies import require_endpoint_by_uuid
-from market import queries
+from market import blind_queries, queries
 from market.prices import price_of
 from market.search import Sort, search_listings
 from market.states import SubjectKind
@@ -22,6 +22,7 @@ from registry.services.cards import render_markdown
 from web.hub.pages import Fact, Option
 from web.hub.versions import Metric, metrics_of
 from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
+from web.market.blind_pages import CertificateRow
 from web.market.cards import ListingCard, PlanView
 from web.market.headlines import headlines_of
 
@@ -160,12 +161,15 @@ class ListingPage:
     access_holder: str
     access_href: str
     manage_href: str
+    evaluate_href: str
+    certificates: list[CertificateRow]
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
         plans = list(queries.plans_on_sale(listing))
         mine = queries.entitlement_for(actor.member_namespaces(), listing) if actor.is_authenticated else None
         subject = subject_of(actor, listing.subject_kind, listing.subject_uuid)
+        is_sellers = actor.may(Action.LISTING_MANAGE, listing.namespace_id)
         facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", listing.licence)]
         return cls(
             title=listing.title,
@@ -181,7 +185,11 @@ class ListingPage:
             subject=subject,
             access_holder=mine.holder.name if mine else "",
             access_href=subject.href if mine and subject else "",
-            manage_href=f"/sell/{listing.uuid}" if actor.may(Action.LISTING_MANAGE, listing.namespace_id) else "",
+            manage_href=f"/sell/{listing.uuid}" if is_sellers else "",
+            evaluate_href=f"{listing_url(listing.namespace.name, listing.slug)}/evaluation"
+            if blind_queries.can_be_evaluated(listing) and not is_sellers
+            else "",
+            certificates=[CertificateRow.of(row) for row in blind_queries.certificates_on(listing)],
         )
 
 

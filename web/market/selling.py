@@ -72,6 +72,7 @@ class EditorPage:
     save_href: str
     is_endpoint: bool
     problem: str
+    evaluations_href: str
 
     @classmethod
     def of(
@@ -93,6 +94,7 @@ class EditorPage:
             save_href=base,
             is_endpoint=listing.subject_kind == "endpoint",
             problem=problem,
+            evaluations_href="" if listing.subject_kind == "dataset" else f"{base}/evaluations",
         )
 
 
