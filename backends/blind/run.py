@@ -20,7 +20,10 @@ def main(place: Path) -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     # by name, because OpenMP reads its settings while the first numeric library loads
-    found = importlib.import_module("backends.blind.scoring").evaluate(folder)
+    try:
+        found = importlib.import_module("backends.blind.scoring").evaluate(folder)
+    except Exception:  # noqa: BLE001 - of many classes, and their words may tell what the graph holds
+        found = {"problem": "The model and the test set do not fit together: the program stopped over them."}
     draft = place / ".result.json"
     # lone surrogates cannot be stored; what they stood for cannot be shown
     draft.write_text(json.dumps(found, allow_nan=False).encode(errors="replace").decode())

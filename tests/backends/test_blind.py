@@ -14,7 +14,7 @@ from tests.factories.blind import SIGNATURE, rows_of
 from tests.factories.graphs import linear_model
 
 GRAPH = linear_model([[0, 0], [0, 1]], [0, 0], input_name="features")
-NUMBERS = {**SIGNATURE, "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 1]}]}
+NUMBERS = {**SIGNATURE, "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 1], "classes": None}]}
 ANSWER = {"problem": "", "value": 0.9, "low": 0.8, "high": 0.95, "n": 60, "classes": []}
 
 

@@ -1,10 +1,11 @@
 """Blind evaluation: what each side gets to know, that a run counts once, and that a certificate holds."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.actors import anonymous
 from accounts.models import AuditRecord
@@ -324,3 +325,23 @@ def test_states_follow_the_table():
     assert EVALUATIONS.final == set(EvaluationState) - {EvaluationState.QUEUED, EvaluationState.RUNNING}
     assert COUNTED.isdisjoint({EvaluationState.FAILED, EvaluationState.CANCELLED})
     assert now() is not None
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_ten_requests_at_once_do_not_take_more_than_the_last_runs(seller, buyer, listing):
+    data = make_test_set(buyer)
+    listing = blind.set_runs(seller.actor, listing, 2)
+
+    def one(number: int) -> str:
+        try:
+            return str(ask(buyer, listing, data, key=f"k{number % 5}").uuid)
+        except TooMany as error:
+            return error.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(10) as pool:
+        found = list(pool.map(one, range(10)))
+    assert len(set(found) - {"no_runs_left"}) == 2
+    assert BlindEvaluation.objects.count() == 2
