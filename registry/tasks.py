@@ -101,7 +101,7 @@ def study_panel(version_ids: str, base: int) -> None:
     studies.study_panel(version_ids, base)
 
 
-@task("registry.query_sample", queue="fast", limit_s=60)
+@task("registry.query_sample", queue="cpu", limit_s=60)
 def query_sample(commit_id: int, query: str) -> None:
     samples.query_sample(commit_id, query)
 

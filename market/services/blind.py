@@ -224,16 +224,16 @@ def terms_of(listing: Listing) -> dict[str, Any]:
 
 def _data(actor: Actor, buyer_id: int, uuid: UUID) -> "Version":
     """The test set. It has to be the buyer's own: what others may read, they may publish."""
-    field = {"data": "not a dataset of the buyer"}
+    field = {"test_set": "not a dataset of the buyer"}
     try:
         version = require_version(actor, uuid, Action.REPO_READ)
     except (NotFound, AccessNeeded) as error:
-        raise Invalid("Choose a version of a dataset that you may read.", fields={"data": "not found"}) from error
+        raise Invalid("Choose a version of a dataset that you may read.", fields={"test_set": "not found"}) from error
     if version.repo.kind != RepoKind.DATASET or version.repo.namespace_id != buyer_id:
         raise Invalid("The test set is a version of a dataset that belongs to the buyer.", fields=field)
     refuse_yanked(version, "evaluated on")
     if (held := held_back_in([version.uuid])) is not None:
-        raise Invalid(f"A file of this version is under quarantine: {held.reason}", fields={"data": "quarantined"})
+        raise Invalid(f"A file of this version is under quarantine: {held.reason}", fields={"test_set": "quarantined"})
     return version
 
 

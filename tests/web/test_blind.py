@@ -42,7 +42,7 @@ def test_a_buyer_asks_from_the_listing(buyer, listing, browser):
     page = text_of(browser.get(f"{PLACE}/evaluation"))
     assert "clinic/held-out, version 1.0" in page
     key = re.search(r'name="key" value="([^"]+)"', page)[1]
-    form = {"data": f"{data.uuid}:clinic", "metric": "f1", "key": key}
+    form = {"test_set": f"{data.uuid}:clinic", "metric": "f1", "key": key}
     first = browser.post(f"{PLACE}/evaluation", form)
     assert browser.post(f"{PLACE}/evaluation", form).url == first.url
     made = BlindEvaluation.objects.get()
@@ -52,7 +52,7 @@ def test_a_buyer_asks_from_the_listing(buyer, listing, browser):
     assert "Cancel the evaluation" in waiting
     assert browser.post(f"{first.url}/cancellation").status_code == 302
     assert "cancelled" in text_of(browser.get("/evaluations"))
-    answer = browser.post(f"{PLACE}/evaluation", {**form, "data": "x:clinic"})
+    answer = browser.post(f"{PLACE}/evaluation", {**form, "test_set": "x:clinic"})
     assert answer.status_code == 400
 
 

@@ -20,10 +20,10 @@ CHOICES = 200
 
 
 class EvaluateForm(forms.Form):
-    """`data` is `uuid:namespace`: whose test set it is, for them the evaluation is made. `key` is made when the page is shown, so that a
+    """`test_set` is `uuid:namespace`: whose test set it is, for them the evaluation is made. `key` is made when the page is shown, so that a
     form sent twice asks once."""
 
-    data = forms.ChoiceField(
+    test_set = forms.ChoiceField(
         label="Test set",
         help_text="A version of a dataset of yours. It stays private: neither the seller nor anybody else learns its name or its rows.",
     )
@@ -54,7 +54,7 @@ class EvaluateForm(forms.Form):
         found = visible_versions(actor).filter(
             repo__kind="dataset", repo__namespace_id__in=[each.pk for each in buyers]
         )
-        self.fields["data"].choices = [  # type: ignore[attr-defined]
+        self.fields["test_set"].choices = [  # type: ignore[attr-defined]
             (
                 f"{version.uuid}:{version.repo.namespace.name}",
                 f"{version.repo.namespace.name}/{version.repo.name}, version {version.name}",

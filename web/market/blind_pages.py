@@ -161,7 +161,7 @@ class EvaluatePage:
             listing_href=listing_url(listing.namespace.name, listing.slug),
             form=form,
             is_open=blind_queries.can_be_evaluated(listing),
-            has_data=bool(form.fields["data"].choices),  # type: ignore[attr-defined]
+            has_data=bool(form.fields["test_set"].choices),  # type: ignore[attr-defined]
             runs_allowed=blind_queries.runs_allowed(listing),
             rows_min=ROWS_MIN,
             rows_max=settings.BLIND_ROWS_MAX,

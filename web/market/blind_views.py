@@ -118,6 +118,6 @@ def verify(request: Request) -> HttpResponse:
     return render(request, "market/verify_certificate.html", VerifyPage.of(form, found), status=status)
 
 
-def _ask(actor: Actor, listing: "Listing", *, data: str, **given: Any) -> "BlindEvaluation":
-    uuid, _, buyer = data.partition(":")
+def _ask(actor: Actor, listing: "Listing", *, test_set: str, **given: Any) -> "BlindEvaluation":
+    uuid, _, buyer = test_set.partition(":")
     return blind.ask_for_evaluation(actor, listing, buyer=buyer, data_uuid=uuid_of(uuid), **given)

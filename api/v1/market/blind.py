@@ -42,7 +42,7 @@ class Evaluations(View):
         self.actor.require_authenticated()
         given = self.given(wire.EvaluationNew)
         listing = policies.require_listing(self.actor, given.pop("seller"), given.pop("listing"))
-        given["data_uuid"] = given.pop("data")
+        given["data_uuid"] = given.pop("test_set")
         key = self._key(request.headers.get(IDEMPOTENCY_HEADER))
 
         def make() -> dict[str, Any]:

@@ -17,7 +17,7 @@ class EvaluationNew(serializers.Serializer):
     buyer = serializers.CharField(max_length=96)
     seller = serializers.CharField(max_length=96)
     listing = serializers.CharField(max_length=96, help_text="The slug of the listing.")
-    data = serializers.UUIDField(help_text="A version of a dataset of the buyer's.")
+    test_set = serializers.UUIDField(help_text="A version of a dataset of the buyer's.")
     metric = serializers.ChoiceField(list(METRICS))
     target = serializers.CharField(
         max_length=200, required=False, default="", allow_blank=True, help_text="Column of the answers."
@@ -39,8 +39,8 @@ class BlindEvaluationWire(serializers.Serializer):
     seller = serializers.CharField()
     listing = serializers.CharField()
     model_version = serializers.CharField()
-    data = serializers.UUIDField()
-    data_title = serializers.CharField()
+    test_set = serializers.UUIDField()
+    test_set_title = serializers.CharField()
     metric = serializers.ChoiceField(list(METRICS))
     state = serializers.ChoiceField([each.value for each in EvaluationState])
     problem = serializers.CharField(allow_blank=True)
@@ -127,8 +127,8 @@ def evaluation(row: "BlindEvaluation") -> dict[str, Any]:
         "seller": row.listing.namespace.name,
         "listing": row.listing.slug,
         "model_version": row.model_name,
-        "data": row.data_uuid,
-        "data_title": row.data_title,
+        "test_set": row.data_uuid,
+        "test_set_title": row.data_title,
         "metric": row.metric,
         "state": row.state,
         "problem": row.problem,

@@ -28,7 +28,7 @@ def test_asking_and_giving_up(sides) -> None:
         "buyer": "clinic",
         "seller": "lab",
         "listing": listing.slug,
-        "data": str(make_test_set(buyer).uuid),
+        "test_set": str(make_test_set(buyer).uuid),
         "metric": "accuracy",
     }
     made = [caller.call("POST", "blind-evaluations", body, **{"Idempotency-Key": "a"}) for _ in range(2)]
@@ -90,7 +90,7 @@ def test_terms_are_the_sellers(sides, client) -> None:
         "buyer": "clinic",
         "seller": "lab",
         "listing": "animals",
-        "data": str(make_test_set(buyer).uuid),
+        "test_set": str(make_test_set(buyer).uuid),
         "metric": "f1",
     }
     assert buyer_calls.call("POST", "blind-evaluations", body).json()["code"] == "not_evaluable"
