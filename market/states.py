@@ -127,3 +127,35 @@ PAYOUTS = StateMachine(
         PayoutState.FAILED: frozenset(),
     },
 )
+
+
+class EvaluationState(StrEnum):
+    """Of a blind evaluation. A failed or cancelled one gives the buyer the run back."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+EVALUATIONS = StateMachine(
+    "evaluation",
+    {
+        EvaluationState.QUEUED: frozenset({EvaluationState.RUNNING, EvaluationState.FAILED, EvaluationState.CANCELLED}),
+        # running again: a worker was killed, and another has taken over
+        EvaluationState.RUNNING: frozenset(
+            {
+                EvaluationState.RUNNING,
+                EvaluationState.SUCCEEDED,
+                EvaluationState.FAILED,
+                EvaluationState.CANCELLED,
+            }
+        ),
+        EvaluationState.SUCCEEDED: frozenset(),
+        EvaluationState.FAILED: frozenset(),
+        EvaluationState.CANCELLED: frozenset(),
+    },
+)
+COUNTED = frozenset({EvaluationState.QUEUED, EvaluationState.RUNNING, EvaluationState.SUCCEEDED})
+"""States in which an evaluation takes one of the buyer's runs."""

@@ -1,7 +1,7 @@
 """What the market does later."""
 
 from market.payable import every_s
-from market.services import billing, payments, payouts, refunds, search_documents
+from market.services import billing, blind_runs, payments, payouts, refunds, search_documents
 from work.door import task
 from work.schedules import schedule
 
@@ -47,6 +47,17 @@ def forget_search_changes() -> None:
     search_documents.forget_changes()
 
 
+@task("market.run_evaluation", queue="cpu", limit_s=1200)
+def run_evaluation(evaluation_id: int) -> None:
+    blind_runs.run_evaluation(evaluation_id)
+
+
+@task("market.sweep_evaluations", queue="fast")
+def sweep_evaluations() -> None:
+    blind_runs.sweep_evaluations()
+
+
+schedule("market.sweep_evaluations", "market.sweep_evaluations", 300)
 schedule("market.bill_usage", "market.bill_usage", 60)
 schedule("market.check_ledger", "market.check_ledger", 24 * 3600)
 schedule("market.forget_search_changes", "market.forget_search_changes", 24 * 3600)

@@ -13,6 +13,7 @@ from registry.services import (
     previews,
     profiles,
     repos,
+    samples,
     scans,
     signing,
     sources,
@@ -98,6 +99,11 @@ def study_speed(version_id: int) -> None:
 @task("registry.study_panel", queue="cpu", limit_s=300)
 def study_panel(version_ids: str, base: int) -> None:
     studies.study_panel(version_ids, base)
+
+
+@task("registry.query_sample", queue="cpu", limit_s=60)
+def query_sample(commit_id: int, query: str) -> None:
+    samples.query_sample(commit_id, query)
 
 
 @task("registry.answer_trial", queue="cpu", limit_s=180)

@@ -9,7 +9,7 @@ from notices.queries import unread_count
 
 THEMES = ("auto", "light", "dark")
 SECTIONS = (
-    ("Market", "/", ("/listings", "/orders", "/library")),
+    ("Market", "/", ("/listings", "/orders", "/library", "/evaluations", "/certificates")),
     ("Models", "/models", ()),
     ("Datasets", "/datasets", ()),
     ("Algorithms", "/algorithms", ()),

@@ -71,6 +71,10 @@ class Environment:
     """Name of a backend of the family `runners`."""
     job_slots: int = field(default_factory=lambda: _number("JOB_SLOTS", os.cpu_count() or 2))
     """How many jobs may run at once; the others wait, fairly."""
+    blind_runs_per_month: int = field(default_factory=lambda: _number("BLIND_RUNS_PER_MONTH", 5))
+    """Blind evaluations that a buyer may have of one listing in a calendar month, where its seller sets no other figure; 0: none."""
+    blind_rows_max: int = field(default_factory=lambda: _number("BLIND_ROWS_MAX", 10_000))
+    """The largest test set of a blind evaluation, in rows."""
     garbage_window_days: int = field(default_factory=lambda: _number("GARBAGE_WINDOW_DAYS", 7))
     """How long files that nothing leads to, and deleted repositories, can be brought back; at least 2."""
     storage_quota_bytes: int = field(default_factory=lambda: _number("STORAGE_QUOTA_BYTES", 0))

@@ -1,3 +1,4 @@
+from market.models.blind import BlindEvaluation, Certificate, CertificateKey
 from market.models.catalogue import Listing, Plan
 from market.models.coupons import Coupon, CouponRedemption
 from market.models.licences import LicenceWaiver, LicenceWaiverRevocation
@@ -11,6 +12,9 @@ from market.models.search import ListingDocument, SearchChange, SearchHead
 __all__ = [
     "Account",
     "AccountKind",
+    "BlindEvaluation",
+    "Certificate",
+    "CertificateKey",
     "Coupon",
     "CouponRedemption",
     "Entitlement",

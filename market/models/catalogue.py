@@ -42,6 +42,8 @@ class Listing(models.Model):
     return_terms = models.TextField(blank=True)
     """What the seller promises beyond the days of return, which stand in each plan. Shown at checkout."""
     state = models.CharField(max_length=12, default=ListingState.DRAFT, choices=[(w, w) for w in _one_of(ListingState)])
+    blind_runs = models.PositiveSmallIntegerField(null=True)
+    """Blind evaluations that one buyer may have in a month; null: as the site says, 0: none."""
     sales = models.BigIntegerField(default=0)
     """Orders that were fulfilled; refunded ones are taken off."""
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")

@@ -13,7 +13,18 @@ from accounts.models import Token, User
 from accounts.permissions import Level, Role
 from accounts.services import grants, invitations, members, teams
 from compute.services import endpoints
-from market.services import coupons, images, ledger, licences, listings, orders, payout_accounts, payouts, reviews
+from market.services import (
+    blind,
+    coupons,
+    images,
+    ledger,
+    licences,
+    listings,
+    orders,
+    payout_accounts,
+    payouts,
+    reviews,
+)
 from market.services.ledger import Leg, TransactionKind
 from registry.models import RepoSource
 from registry.services import (
@@ -31,6 +42,7 @@ from registry.services.sources import Wanted
 from registry.services.versions import publish_version
 from registry.states import SourceState
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_token, make_user
+from tests.factories.blind import make_evaluated, make_waiting
 from tests.factories.builds import make_build
 from tests.factories.jobs import TABLE, submit_training
 from tests.factories.market import Party, give_credits, make_company, make_listing, make_version, plan_of
@@ -154,6 +166,7 @@ def _trade(own: Party) -> dict[str, str]:
     dot = images.add_image(owner, own_listing, content=PNG, alt="A dot")
     give_credits(own, 10_000)
     coupon = coupons.create_coupon(owner, "acme", "SPRING", percent_bp=1000, listings=[own_listing.uuid])
+    taken = blind.publish_certificate(seller.actor, make_evaluated(seller, own_listing).evaluation)
     waiver = licences.grant_waiver(
         owner, upstream=own_wares.repo.uuid, downstream=own_wares.repo.uuid, rules=["hosting"], text="Host it."
     )
@@ -171,6 +184,9 @@ def _trade(own: Party) -> dict[str, str]:
         "review": str(waiting.uuid),
         "image": str(dot.uuid),
         "waiver": str(waiver.uuid),
+        "evaluation": str(make_evaluated(own, listing).evaluation.uuid),
+        "waiting": str(make_waiting(own, listing).uuid),
+        "foreign_evaluation": str(taken.uuid),
         "open": str(own_wares.repo.uuid),
         "listing": str(own_listing.uuid),
         "listing_slug": own_listing.slug,

@@ -152,6 +152,7 @@ class DataPage:
     annotations: list[MediaSplit]
     warnings: list[Warned]
     compare_href: str
+    sql_href: str
     derive_href: str
     api_href: str
 
@@ -212,6 +213,7 @@ class DataPage:
             ][:10],
             annotations=_annotations(content, split),
             warnings=_warnings(content),
+            sql_href=repo_url(repo, "sql", place.revision) if content.get("tables") else "",
             derive_href=repo_url(repo, "derivations") if versions and head.can_write else "",
             compare_href=repo_url(repo, "data-compare") if len(versions) > 1 else "",
             api_href=with_query(

@@ -10,11 +10,12 @@ from accounts.permissions import Action
 from common.errors import NotFound
 from registry import queries
 from registry.policies import require_repo
-from registry.services import comparisons, profiles
+from registry.services import comparisons, profiles, samples
 from web.exports import csv_response
 from web.hub.addresses import place_of
 from web.hub.data import DataPage
 from web.hub.data_compare import DataComparePage, change_rows
+from web.hub.sql import SqlPage
 from web.render import Request, render
 
 if TYPE_CHECKING:
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 def data(request: Request, kind: str, namespace: str, name: str, rest: str = "") -> HttpResponse:
     repo = require_repo(request.actor, kind, namespace, name, Action.REPO_READ)
     return render(request, "hub/data.html", DataPage.of(repo, request.actor, place_of(repo, rest), request.GET))
+
+
+@require_GET
+def sql(request: Request, kind: str, namespace: str, name: str, rest: str = "") -> HttpResponse:
+    """Questions to the sample; `?sql=` asks."""
+    repo = require_repo(request.actor, kind, namespace, name, Action.REPO_READ)
+    return render(request, "hub/sql.html", SqlPage.of(repo, request.actor, place_of(repo, rest), request.GET.dict()))
+
+
+@require_GET
+def sql_csv(request: Request, kind: str, namespace: str, name: str) -> HttpResponseBase:
+    """The answer; only headings while it is being found out or when there is none."""
+    repo = require_repo(request.actor, kind, namespace, name, Action.REPO_READ)
+    commit = queries.resolve_revision(repo, request.GET.get("revision", "") or repo.default_branch)
+    found = samples.ask_sample(request.actor, repo, commit, request.GET.get("sql", "")).content or {}
+    header = [name for name, _ in found.get("columns", [])]
+    return csv_response(f"sql-{repo.name}", header, found.get("rows", []))
 
 
 @require_GET

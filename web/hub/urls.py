@@ -109,6 +109,9 @@ def _of_datasets() -> list[URLPattern]:
     return [
         path(f"{base}/data", data_views.data, values, name="dataset-data-of-default"),
         path(f"{base}/data/<path:rest>", data_views.data, values, name="dataset-data"),
+        path(f"{base}/sql", data_views.sql, values, name="dataset-sql-of-default"),
+        path(f"{base}/sql/<path:rest>", data_views.sql, values, name="dataset-sql"),
+        path(f"{base}/sql.csv", data_views.sql_csv, values, name="dataset-sql-csv"),
         path(f"{base}/data-pictures/<str:oid>/<int:number>", data_views.picture, values, name="dataset-data-picture"),
         path(f"{base}/derivations", derivation_views.derivations, values, name="dataset-derivations"),
         path(f"{base}/data-compare", data_views.compare, values, name="dataset-data-compare"),

@@ -13,7 +13,7 @@ from accounts.permissions import Action
 from common.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from common.money import Money
 from compute.endpoint_policies import require_endpoint_by_uuid
-from market import queries
+from market import blind_queries, queries
 from market.next_call import next_call_of
 from market.policies import may_review, plans_on_sale
 from market.prices import price_of
@@ -29,6 +29,7 @@ from registry.services.cards import render_markdown
 from web.hub.pages import Fact, Option
 from web.hub.versions import Metric, metrics_of
 from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
+from web.market.blind_pages import CertificateRow
 from web.market.cards import ImageView, ListingCard, PlanView, next_call_in_words
 from web.market.headlines import headlines_of
 
@@ -183,6 +184,8 @@ class ListingPage:
     return_terms: str
     review_href: str
     licence_href: str
+    evaluate_href: str
+    certificates: list[CertificateRow]
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
@@ -192,6 +195,7 @@ class ListingPage:
         subject = subject_of(actor, listing.subject_kind, listing.subject_uuid, listing.channel)
         licence = licence_now(listing)
         facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", licence)]
+        is_sellers = actor.may(Action.LISTING_MANAGE, listing.namespace_id)
         return cls(
             title=listing.title,
             card=ListingCard.of(listing, [plan for plan in plans if plan.offered_to_id is None]),
@@ -208,7 +212,7 @@ class ListingPage:
             access_href=subject.href if mine and subject else "",
             next_call=next_call_in_words(next_call_of([mine.holder_id], listing.subject_uuid)) if mine else "",
             licence_href=f"{listing_url(listing.namespace.name, listing.slug)}/licence",
-            manage_href=f"/sell/{listing.uuid}" if actor.may(Action.LISTING_MANAGE, listing.namespace_id) else "",
+            manage_href=f"/sell/{listing.uuid}" if is_sellers else "",
             follows=channel_words(listing, showing.version),
             visibility=VISIBILITY_TITLES.get(listing.visibility, ""),
             images=[ImageView.of(listing, each) for each in showing.images],
@@ -219,6 +223,10 @@ class ListingPage:
             review_href=f"/sell/reviews/{listing.uuid}"
             if listing.state == ListingState.IN_REVIEW and may_review(actor, listing)
             else "",
+            evaluate_href=f"{listing_url(listing.namespace.name, listing.slug)}/evaluation"
+            if blind_queries.can_be_evaluated(listing) and not is_sellers
+            else "",
+            certificates=[CertificateRow.of(row) for row in blind_queries.certificates_on(listing)],
         )
 
 

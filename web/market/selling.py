@@ -92,6 +92,7 @@ class EditorPage:
     image_form: forms.Form
     image_href: str
     images_left: int
+    evaluations_href: str
 
     @classmethod
     def of(
@@ -135,6 +136,7 @@ class EditorPage:
             image_form=image_form,
             image_href=f"{base}/images",
             images_left=IMAGES_LIMIT - len(showing.images),
+            evaluations_href="" if listing.subject_kind == "dataset" else f"{base}/evaluations",
         )
 
 

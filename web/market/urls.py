@@ -1,6 +1,7 @@
 from django.urls import path
 
 from web.market import (
+    blind_views,
     coupon_views,
     licence_views,
     money_views,
@@ -27,6 +28,15 @@ urlpatterns = [
     path("waivers/new", licence_views.new_waiver, name="new-waiver"),
     path("waivers/<uuid:uuid>", licence_views.waiver, name="waiver"),
     path("waivers/<uuid:uuid>/revocation", licence_views.revocation, name="waiver-revocation"),
+    path("listings/<str:namespace>/<str:slug>/evaluation", blind_views.evaluate, name="evaluate"),
+    path("evaluations", blind_views.evaluations, name="evaluations"),
+    path("evaluations/<uuid:uuid>", blind_views.evaluation, name="evaluation"),
+    path("evaluations/<uuid:uuid>/cancellation", blind_views.cancellation, name="evaluation-cancellation"),
+    path("evaluations/<uuid:uuid>/publication", blind_views.publication, name="certificate-publication"),
+    path("evaluations/<uuid:uuid>/withdrawal", blind_views.withdrawal, name="certificate-withdrawal"),
+    path("certificates/verify", blind_views.verify, name="verify-certificate"),
+    path("certificates/<uuid:uuid>", blind_views.certificate, name="certificate"),
+    path("certificates/<uuid:uuid>/file", blind_views.certificate_file, name="certificate-file"),
     path("orders", money_views.orders, name="orders"),
     path("orders/all.csv", money_views.orders_csv, name="orders-csv"),
     path("orders/<uuid:uuid>", money_views.order, name="order"),
@@ -67,6 +77,8 @@ urlpatterns = [
     path("sell/<uuid:uuid>", sell_views.editor, name="listing-editor"),
     path("sell/<uuid:uuid>/plans", sell_views.plan_addition, name="plan-addition"),
     path("sell/<uuid:uuid>/plans/<uuid:plan_uuid>/retirement", sell_views.plan_retirement, name="plan-retirement"),
+    path("sell/<uuid:uuid>/evaluations", blind_views.seller_evaluations, name="seller-evaluations"),
+    path("sell/<uuid:uuid>/evaluations/<uuid:evaluation_uuid>", blind_views.showing, name="certificate-showing"),
     path("sell/<uuid:uuid>/publication", sell_views.publication, name="publication"),
     path("sell/<uuid:uuid>/withdrawal", sell_views.withdrawal, name="withdrawal"),
 ]

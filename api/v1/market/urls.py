@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import licences, listing_views, offer_views, payouts, royalties, views
+from api.v1.market import blind, licences, listing_views, offer_views, payouts, royalties, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -23,6 +23,17 @@ urlpatterns = [
     path(f"{LISTING}/royalties", royalties.OfListing.as_view()),
     path("repos/<str:kind>/<str:namespace>/<str:name>/royalties", royalties.OfRepo.as_view()),
     path("namespaces/<str:name>/royalties", royalties.OfNamespace.as_view()),
+    path(f"{LISTING}/blind-terms", blind.Terms.as_view()),
+    path(f"{LISTING}/blind-evaluations", blind.TookPlace.as_view()),
+    path(f"{LISTING}/certificates", blind.ShownCertificates.as_view()),
+    path(f"{LISTING}/certificates/<uuid:uuid>", blind.ShownCertificate.as_view()),
+    path("blind-evaluations", blind.Evaluations.as_view()),
+    path("blind-evaluations/<uuid:uuid>", blind.Evaluation.as_view()),
+    path("blind-evaluations/<uuid:uuid>/cancellation", blind.Cancellation.as_view()),
+    path("blind-evaluations/<uuid:uuid>/publication", blind.CertificatePublication.as_view()),
+    path("certificates/<uuid:uuid>", blind.Certificate.as_view()),
+    path("certificate-keys", blind.CertificateKeys.as_view()),
+    path("certificate-verifications", blind.CertificateVerifications.as_view()),
     path("plans/<uuid:uuid>", views.Plan.as_view()),
     path("plans/<uuid:uuid>/quote", offer_views.Quote.as_view()),
     path("coupons/<uuid:uuid>", offer_views.Coupon.as_view()),

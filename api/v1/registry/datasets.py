@@ -11,10 +11,11 @@ from rest_framework.response import Response
 from accounts.permissions import Action
 from api.v1.base import KEY_PARAMETER, PAGE_PARAMETERS, page_of
 from api.v1.registry.views import REVISION, RepoView
+from backends.sql.limits import QUERY_CHARACTERS
 from common.errors import Invalid
 from common.pagination import keyset_page
 from registry import queries
-from registry.services import comparisons, derivations, profiles
+from registry.services import comparisons, derivations, profiles, samples
 from registry.states import DerivationState, RepoKind
 
 if TYPE_CHECKING:
@@ -41,6 +42,29 @@ class DatasetComparisonWire(serializers.Serializer):
     created_at = serializers.DateTimeField(allow_null=True)
 
 
+class SqlNew(serializers.Serializer):
+    query = serializers.CharField(max_length=QUERY_CHARACTERS, trim_whitespace=False)
+
+
+class SqlProblemWire(serializers.Serializer):
+    """Why there are no rows. `line` and `column` count from 1; null where the engine names no place."""
+
+    kind = serializers.ChoiceField(["syntax", "query", "time", "memory", "forbidden", "stopped"])
+    message = serializers.CharField()
+    line = serializers.IntegerField(allow_null=True)
+    column = serializers.IntegerField(allow_null=True)
+
+
+class SqlWire(serializers.Serializer):
+    """`columns` are name and type, `rows` text or null; empty while the sandbox answers: ask the same again in a second."""
+
+    state = serializers.ChoiceField(STATES)
+    columns = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    rows = serializers.ListField(child=serializers.ListField(child=serializers.CharField(allow_null=True)))
+    is_cut = serializers.BooleanField()
+    problem = SqlProblemWire(allow_null=True)
+
+
 class DatasetView(RepoView):
     def dataset(self) -> Any:
         """The repository in the address, whose content the caller may read. Raises Invalid for another kind."""
@@ -56,6 +80,17 @@ class Profile(DatasetView):
         """Statistics, samples, findings and validation results of a revision; 202 while they are being made."""
         found = profiles.profile_of(self.commit(self.dataset()))
         return Response(profile(found), status=200 if found else 202)
+
+
+class Sql(DatasetView):
+    @extend_schema(request=SqlNew, responses={200: SqlWire, 202: SqlWire}, parameters=[REVISION], tags=["registry"])
+    def post(self, request: Request, **names: str) -> Response:
+        """Ask the sample of a revision, the rows that its profile shows, in SQL; 202 while the sandbox answers."""
+        repo = self.dataset()
+        asked = samples.ask_sample(self.actor, repo, self.commit(repo), self.given(SqlNew)["query"])
+        found = asked.content or {"columns": [], "rows": [], "is_cut": False, "problem": None}
+        state = "waiting" if asked.content is None else "failed" if found["problem"] else "ready"
+        return Response({"state": state, **found}, status=202 if asked.content is None else 200)
 
 
 class DataComparison(DatasetView):

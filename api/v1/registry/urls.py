@@ -56,6 +56,7 @@ urlpatterns = [
     path("imports/<uuid:uuid>", moving.ImportOne.as_view()),
     path("imports/<uuid:uuid>/content", moving.ImportContent.as_view()),
     path(f"{REPO}/profile", datasets.Profile.as_view()),
+    path(f"{REPO}/sql", datasets.Sql.as_view()),
     path(f"{REPO}/derivations", datasets.Derivations.as_view()),
     path(f"{REPO}/derivations/<uuid:uuid>", datasets.Derivation.as_view()),
     path(f"{REPO}/preparations", preparations.Preparations.as_view()),
