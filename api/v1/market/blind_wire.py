@@ -79,7 +79,7 @@ class ShownList(serializers.Serializer):
     items = ShownWire(many=True)
 
 
-class TermsWire(serializers.Serializer):
+class EvaluationTermsWire(serializers.Serializer):
     is_open = serializers.BooleanField()
     runs_per_month = serializers.IntegerField()
 
