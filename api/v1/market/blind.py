@@ -106,12 +106,12 @@ class TookPlace(ListingView):
 
 
 class Terms(ListingView):
-    @extend_schema(responses=wire.TermsWire, tags=["market"])
+    @extend_schema(responses=wire.EvaluationTermsWire, tags=["market"])
     def get(self, request: Request, **names: str) -> Response:
         """Whether the listing can be evaluated blindly, and how often in a month."""
         return Response(blind.terms_of(self.listing()))
 
-    @extend_schema(request=wire.TermsNew, responses=wire.TermsWire, tags=["market"])
+    @extend_schema(request=wire.TermsNew, responses=wire.EvaluationTermsWire, tags=["market"])
     def patch(self, request: Request, **names: str) -> Response:
         """Set how often a buyer may evaluate it in a month."""
         listing, given = self.listing(Action.LISTING_MANAGE), self.given(wire.TermsNew)
