@@ -11,7 +11,7 @@ from django.db.models import Count, Model, Prefetch, QuerySet, Sum
 from accounts.actors import Actor
 from common.money import Money
 from common.pagination import Page, keyset_page
-from market.models import Account, AccountKind, Entitlement, LedgerEntry, Listing, Order, Plan
+from market.models import Account, AccountKind, Dispute, Entitlement, LedgerEntry, Listing, Order, Plan
 from market.policies import visible_listings
 from market.rating import charge_upto
 from market.services.entitlements import pack_of
@@ -151,6 +151,11 @@ def orders_of(namespace: "Namespace", *, cursor: str | None = None, limit: int =
         "plan", "listing__namespace", "buyer", "seller", "entitlement"
     )
     return keyset_page(orders, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
+
+
+def disputes_of(order: Order) -> list[Dispute]:
+    """Disputes of an order's payment, oldest first; there are seldom more than one. One query."""
+    return list(Dispute.objects.filter(order=order).order_by("opened_at", "pk")[:50])
 
 
 def sales_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Order]:

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from config.settings.env import ROOT, Environment, cache_from_url, database_from_url, mail_from_url
+from config.settings.env import (
+    ROOT,
+    Environment,
+    cache_from_url,
+    database_from_url,
+    mail_from_url,
+    payments_from,
+)
 
 ENV = Environment()
 
@@ -96,7 +103,7 @@ JOB_SLOTS = ENV.job_slots
 INFERENCE_MEMORY_BYTES = ENV.inference_memory_bytes
 INFERENCE_CALLS_PER_S = ENV.inference_calls_per_s
 PLATFORM_FEE_PERCENT = ENV.platform_fee_percent
-PAYMENTS: dict[str, Any] = {"BACKEND": "credits", "OPTIONS": {}}
+PAYMENTS = payments_from(ENV)
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 
 LANGUAGE_CODE = "en"

@@ -16,7 +16,7 @@ from market.policies import require_plan
 from market.services import ledger, payments
 from market.services.fulfilment import fulfil
 from market.services.ledger import AccountRef
-from market.services.payment_backend import backend_name, is_in_ledger
+from market.services.payment_backend import backend_of, is_in_ledger
 from market.states import ListingState, PlanKind, SubjectKind
 from market.subjects import check_sellable, require_subject
 
@@ -30,8 +30,8 @@ _PACKS_LIMIT = 1_000_000
 
 def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: int = 1, key: str) -> Order:
     """Buy a plan for a namespace in which `actor` may buy. With credits everything happens here, in one transaction: order,
-    ledger, entitlement, grant, budget, lineage, audit, notices. With a provider the order stays `placed` and a task asks
-    the provider.
+    ledger, entitlement, grant, budget, lineage, audit, notices. The wallet pays when it covers
+    the whole; else, with a provider, the order stays `placed` and a task asks the provider.
 
     Keyed by buyer and `key` (1 to 80 characters) for ever: the second call returns the first order. Raises Conflict when the
     key was used for something else, when the plan is not on sale, what it sells was found unsafe or does not answer, or when
@@ -65,12 +65,12 @@ def place_order(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quanti
             currency=plan.currency,
             fee_percent=settings.PLATFORM_FEE_PERCENT,
             key=key,
-            payment_backend=backend_name() if total_minor else "",
+            payment_backend=backend_of(buyer, plan.currency, total_minor) if total_minor else "",
             placed_by_id=actor.user_id,
         )
         if not total_minor:
             return fulfil(actor, order)
-        if is_in_ledger():
+        if is_in_ledger(order.payment_backend):
             order.payment_reference = payments.ask(order).reference
             return fulfil(actor, order)
         payments.ask_later(order)

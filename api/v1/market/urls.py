@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import views
+from api.v1.market import payments, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -14,6 +14,9 @@ urlpatterns = [
     path("plans/<uuid:uuid>", views.Plan.as_view()),
     path("orders", views.Orders.as_view()),
     path("orders/<uuid:uuid>", views.Order.as_view()),
+    path("orders/<uuid:uuid>/payment", payments.Payment.as_view()),
+    path("orders/<uuid:uuid>/disputes", payments.Disputes.as_view()),
+    path("namespaces/<str:name>/seller-account", payments.SellerAccount.as_view()),
     path("orders/<uuid:uuid>/refund", views.Refund.as_view()),
     path("namespaces/<str:name>/access", views.Access.as_view()),
     path("namespaces/<str:name>/wallet", views.Wallet.as_view()),
