@@ -5,6 +5,7 @@ from django.http import HttpRequest
 
 from market.models import (
     Account,
+    Dispute,
     Entitlement,
     LedgerEntry,
     LedgerTransaction,
@@ -12,7 +13,6 @@ from market.models import (
     Order,
     Plan,
     ProviderEvent,
-    Dispute,
 )
 
 

@@ -26,7 +26,7 @@ def _raw(request: HttpRequest) -> bytes:
     length = request.headers.get("Content-Length", "")
     if not (length.isascii() and length.isdigit()):
         raise Invalid("Say how long the delivery is, in Content-Length.", code="length_required")
-    if len(length) > 7 or int(length) > LIMIT_BYTES:  # noqa: PLR2004 - digits of the limit, and one more
+    if len(length) > 7 or int(length) > LIMIT_BYTES:
         raise TooLarge(f"A delivery has at most {LIMIT_BYTES} bytes.")
     try:
         return request.read(int(length))

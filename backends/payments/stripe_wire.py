@@ -49,7 +49,7 @@ class Wire:
             try:
                 made = method(params, options)
             except stripe.StripeError as error:
-                if not (_was_replayed(error.headers) and (error.http_status or 0) >= 500):  # noqa: PLR2004 - HTTP
+                if not (_was_replayed(error.headers) and (error.http_status or 0) >= 500):
                     raise meaning(error) from error
                 found = find()
                 if found is not None:

@@ -1,7 +1,5 @@
 """What every installation shares: applications, middleware, templates, limits. What an operator may change is in `env.py`."""
 
-from typing import Any
-
 from config.settings.env import (
     ROOT,
     Environment,

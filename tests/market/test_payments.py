@@ -15,10 +15,11 @@ from market.services.payments import look_at_payment
 from market.services.reconciliation import reconcile
 from market.services.refunds import refund_order
 from market.services.returns import return_payment
+from registry.models import Repo
 from registry.services.repos import delete_repo
 from tests.factories.market import balance, give_credits, make_endpoint, make_listing, plan_of
 from tests.support.stripe_server import Fault
-from tests.support.stripe_site import FEE, PRICE, shop, stripe_server  # noqa: F401 - fixtures
+from tests.support.stripe_site import FEE, PRICE
 from work.loops import run_due
 from work.models import Task
 
@@ -34,7 +35,6 @@ def test_nothing_opens_before_the_money_is_there(shop):
 def test_events_fulfil_the_order_once_in_any_order_and_number(shop):
     order = shop.paid()
     assert (order.state, order.payment_url, shop.money()) == ("fulfilled", "", PAID)
-    shop.server.state.pending = [each for each in shop.server.state.objects.values() if each["object"] == "event"]
     before = LedgerTransaction.objects.count()
     for seed in range(3):
         shop.server.state.pending = [each for each in shop.server.state.objects.values() if each["object"] == "event"]
@@ -134,8 +134,6 @@ def test_what_is_gone_when_the_money_comes_is_paid_back(shop):
 
 
 def repo_of(order):
-    from registry.models import Repo
-
     return Repo.objects.get(uuid=order.listing.subject_uuid)
 
 
@@ -164,7 +162,7 @@ def test_a_refund_that_the_bank_sends_back_is_told(shop):
     order = shop.paid()
     refund_order(shop.seller.actor, order, key="r1")
     run_due()
-    shop.server.state.fail_refund(next(id for id in shop.server.state.objects if id.startswith("re_")))
+    shop.server.state.fail_refund(next(each for each in shop.server.state.objects if each.startswith("re_")))
     shop.tell(order, times=2)
     assert AuditRecord.objects.filter(tag="market:refund:failed").count() == 1
 
@@ -188,14 +186,16 @@ def test_money_in_a_wallet_is_spent_first_in_any_currency(shop):
     assert balance(wallet(shop.buyer.namespace, "EUR")) == 501
     assert shop.place("k2", "Beer").payment_backend == "stripe"
     give_credits(shop.buyer, 100, key="more")
-    plan = plan_of(make_listing(shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_call", "price_minor": 7}))
+    plan = plan_of(
+        make_listing(shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_call", "price_minor": 7}, title="Calls")
+    )
     assert shop.order(plan, "k3").state == "fulfilled"
 
 
 def test_what_no_provider_takes_is_cancelled_with_a_reason(shop):
     order = shop.place(currency="KWD", price_minor=1001)
     assert order.state == "cancelled"
-    assert "steps of ten" in AuditRecord.objects.get(tag="market:order:cancelled").data["reason"]
+    assert "steps of ten" in AuditRecord.objects.get(tag="market:order:cancelled").detail["reason"]
 
 
 @pytest.mark.parametrize(
@@ -247,6 +247,8 @@ def test_a_week_of_downtime_is_repaired(shop):
     assert (found.new_events > 120, found.repaired >= 4, found.problems) == (True, True, [])
     assert refunds(shop) == [PRICE]
     assert Order.objects.get(pk=kept.pk).returned_at is not None
+    # the repairs themselves made events
+    reconcile()
     money = shop.money()
     again = reconcile()[0]
     assert (again.new_events, again.repaired, shop.money()) == (0, 0, money)
@@ -254,8 +256,8 @@ def test_a_week_of_downtime_is_repaired(shop):
     # events older than the provider lists them: the objects themselves are enough
     late = shop.place("k9", "Late")
     state.pay(late.payment_reference)
-    for id in [id for id in state.objects if id.startswith("evt_")]:
-        del state.objects[id]
+    for event in [each for each in state.objects if each.startswith("evt_")]:
+        del state.objects[event]
     assert reconcile(since=late.created_at - timedelta(days=40))[0].new_events == 0
     late.refresh_from_db()
     assert late.state == "fulfilled"

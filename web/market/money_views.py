@@ -25,9 +25,9 @@ from web.forms import submit
 from web.links import order_url, with_query
 from web.market import money_exports as exports
 from web.market.forms import CreditsForm
-from web.market.payment_pages import SellerAccountPage
 from web.market.money_pages import CreditsPage, EarningsPage, LibraryPage, OrderPage, OrdersPage, WalletPage
 from web.market.pages import subject_of
+from web.market.payment_pages import SellerAccountPage
 from web.render import Request, form_status, render
 
 if TYPE_CHECKING:

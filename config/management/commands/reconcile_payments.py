@@ -28,7 +28,7 @@ class Command(OperatorCommand):
 
 
 def _instant(text: str) -> Any:
-    if text.endswith("d") and text[:-1].isascii() and text[:-1].isdigit() and len(text) <= 5:  # noqa: PLR2004
+    if text.endswith("d") and text[:-1].isascii() and text[:-1].isdigit() and len(text) <= 5:
         return now() - timedelta(days=int(text[:-1]))
     try:
         day = parse_date(text)

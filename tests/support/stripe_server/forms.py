@@ -14,10 +14,9 @@ def decode(text: str) -> dict[str, Any]:
         head, _, rest = name.partition("[")
         path = [head, *_PART.findall(f"[{rest}" if rest else "")]
         place = found
-        for part, following in zip(path, path[1:], strict=False):
+        *parents, last = path
+        for part in parents:
             place = place.setdefault(part, {})
-            del following
-        last = path[-1]
         if last == "":
             last = str(len(place))
         place[last] = value

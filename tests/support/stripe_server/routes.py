@@ -57,7 +57,7 @@ def create_session(state: State, asked: dict[str, Any], _: str) -> dict[str, Any
 
 
 def retrieve(kind: str) -> Handler:
-    return lambda state, asked, id: state.expand(deepcopy(state.get(id, kind)), asked.get("expand", []))
+    return lambda state, asked, name: state.expand(deepcopy(state.get(name, kind)), asked.get("expand", []))
 
 
 def listing(kind: str, *filters: str) -> Handler:

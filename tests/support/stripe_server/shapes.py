@@ -9,14 +9,14 @@ from copy import deepcopy
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, Required
 
 import stripe
 import stripe.billing
 import stripe.checkout
 import stripe.params
 import stripe.tax
-from typing_extensions import NotRequired, Required, is_typeddict
+from typing_extensions import is_typeddict
 
 SAMPLES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("samples.json").read_text())
 CLASSES: dict[str, type] = {
@@ -138,7 +138,7 @@ def _read_plain(value: Any, wanted: Any, where: str) -> Any:
     return value
 
 
-def faults_of(value: Any, wanted: Any, where: str) -> list[str]:
+def faults_of(value: Any, wanted: Any, where: str) -> list[str]:  # noqa: PLR0911 - one for each sort of type
     """What is wrong with a part of an answer, in sentences."""
     origin, inside = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in {typing.Union, types.UnionType}:

@@ -178,7 +178,7 @@ class State:
             reason=reason, status="needs_response", metadata={},
             balance_transactions=[self._moved(-amount, DISPUTE_FEE, charge["currency"], "adjustment", None)],
         )  # fmt: skip
-        made["evidence_details"]["due_by"] = self.now() + 7 * 86400
+        made["evidence_details"].update(due_by=self.now() + 7 * 86400, submission_method="manual")
         self.tell("charge.dispute.created", made)
         self.tell("charge.dispute.funds_withdrawn", made)
         return str(made["id"])
