@@ -1,7 +1,9 @@
 """What every payment backend must do. Subclass `PaymentConformance` and give the fixture `backend`; with EVENTS also what moves the
 provider: `pay`, `give_up`, `deliveries`; with DISPUTES `dispute` and `close_dispute`; with ACCOUNTS `onboard`."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -130,12 +132,13 @@ class PaymentConformance:
 
     def test_an_unknown_payment_is_missing(self, backend):
         payment = self.ask(backend)
-        for ask in (
+        asked: tuple[Callable[[], Any], ...] = (
             lambda: backend.look("nobody-knows-this", key="order-1"),
             lambda: backend.look(payment.reference, key="order-2"),
             lambda: backend.refund("nobody-knows-this", 1, key="refund-1"),
             lambda: backend.look_refund("nobody-knows-this", key="refund-1"),
-        ):
+        )
+        for ask in asked:
             with pytest.raises(Missing):
                 ask()
 
@@ -203,15 +206,15 @@ class PaymentConformance:
             backend.look_dispute("nobody-knows-this")
 
     def test_a_seller_is_paid_once(self, backend, pay, onboard):
-        assert isinstance(backend, PayoutBackend)
         self.captured(backend, pay)
+        assert isinstance(backend, PayoutBackend)
         account = backend.create_account(key="seller-1", email="seller@example.org")
         assert backend.create_account(key="seller-1", email="seller@example.org").reference == account.reference
         assert not account.is_ready
         assert account.needs
         pages = {"return_url": "https://shop.example.org/a", "refresh_url": "https://shop.example.org/b"}
         assert backend.create_account_link(account.reference, **pages).startswith("http")
-        sent = {"key": "payout-1", "account": account.reference, "amount_minor": 900, "currency": "EUR"}
+        sent: dict[str, Any] = {"key": "payout-1", "account": account.reference, "amount_minor": 900, "currency": "EUR"}
         with pytest.raises(Rejected):
             backend.transfer(**sent)
         onboard(account.reference)
