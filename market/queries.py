@@ -181,7 +181,7 @@ class Access:
 
 def entitlements_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Access]:
     """What a namespace has access to through purchases, newest first. Two queries a page."""
-    live = Entitlement.objects.filter(holder=namespace, revoked_at__isnull=True).select_related(
+    live = Entitlement.objects.filter(holder=namespace, revoked_at__isnull=True, frozen_at__isnull=True).select_related(
         "order__plan", "listing__namespace"
     )
     page = keyset_page(live, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
@@ -213,13 +213,17 @@ def plans_on_sale(listing: Listing) -> QuerySet[Plan]:
 
 def entitlement_for(namespaces: list[int], listing: Listing) -> Entitlement | None:
     """The newest live entitlement that one of these namespaces (primary keys) has from a listing."""
-    live = Entitlement.objects.filter(holder_id__in=namespaces, listing=listing, revoked_at__isnull=True)
+    live = Entitlement.objects.filter(
+        holder_id__in=namespaces, listing=listing, revoked_at__isnull=True, frozen_at__isnull=True
+    )
     return live.select_related("order__plan", "holder").order_by("-pk").first()
 
 
 def listings_open_to(namespaces: list[int], listings: Iterable[Listing]) -> set[int]:
     """Of these listings the primary keys of those that one of these namespaces (primary keys) has a live entitlement from."""
-    live = Entitlement.objects.filter(holder_id__in=namespaces, listing__in=list(listings), revoked_at__isnull=True)
+    live = Entitlement.objects.filter(
+        holder_id__in=namespaces, listing__in=list(listings), revoked_at__isnull=True, frozen_at__isnull=True
+    )
     return set(live.values_list("listing_id", flat=True))
 
 
