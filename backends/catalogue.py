@@ -24,7 +24,7 @@ class Listed:
 BUILT_IN: dict[str, dict[str, Listed]] = {
     "payments": {
         "credits": Listed("backends.payments.credits:CreditsPayments"),
-        "fake": Listed("backends.payments.fake:FakePayments"),
+        "stripe": Listed("backends.payments.stripe:StripePayments", "pip install stripe"),
     },
     "runners": {
         "fake": Listed("backends.runners.fake:FakeRunner"),

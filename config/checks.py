@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from backends import catalogue
+from backends.contracts.payments import Capability
 from backends.errors import BackendError
 from backends.stores.urls import store_from_url
 from common.errors import DomainError
@@ -45,6 +47,24 @@ def addresses_are_whole(app_configs: Sequence[Any] | None, **_: Any) -> list[Che
         elif parts.path:
             found.append(Error(f"{name} has a path; Hugging Face clients need the root of a host.", id="mercato.E004"))
     return found
+
+
+@register
+def payments_can_be_taken(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """Above all: a blank webhook secret would let anybody report a payment."""
+    name = settings.PAYMENTS["BACKEND"]
+    try:
+        backend = catalogue.load("payments", name, **settings.PAYMENTS["OPTIONS"].get(name, {}))
+    except BackendError as error:
+        return [Error(f"PAYMENT_BACKEND {name}: {error}.", id="mercato.E006")]
+    if Capability.EVENTS in backend.capabilities and settings.PUBLIC_URL.startswith("http://127.0.0.1"):
+        return [
+            checks.Info(
+                f"PUBLIC_URL is {settings.PUBLIC_URL}: {name} cannot deliver its events there; payments are found by looking.",
+                id="mercato.I001",
+            )
+        ]
+    return []
 
 
 @register(deploy=True)

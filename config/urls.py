@@ -7,6 +7,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("-/", include("config.operations")),
     path("-/admin/", admin.site.urls),
     path("api/v1/", include("api.v1.urls")),
+    path("hooks/", include("api.hooks.urls")),
     # git's addresses are those of the pages and more
     path("", include("api.git.urls")),
     # the client of the Hugging Face protocol takes no prefix: its addresses lie at the root, before the pages

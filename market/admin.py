@@ -3,7 +3,17 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from market.models import Account, Entitlement, LedgerEntry, LedgerTransaction, Listing, Order, Plan
+from market.models import (
+    Account,
+    Dispute,
+    Entitlement,
+    LedgerEntry,
+    LedgerTransaction,
+    Listing,
+    Order,
+    Plan,
+    ProviderEvent,
+)
 
 
 class _ReadOnly(admin.ModelAdmin):
@@ -91,3 +101,18 @@ class LedgerTransactionAdmin(_ReadOnly):
     list_filter = ["kind"]
     search_fields = ["source_id"]
     inlines = [_Entries]
+
+
+@admin.register(ProviderEvent)
+class ProviderEventAdmin(_ReadOnly):
+    list_display = ["event_id", "backend", "type", "reference", "received_at", "processed_at", "problem"]
+    list_filter = ["backend", "topic"]
+    search_fields = ["event_id", "reference", "key"]
+
+
+@admin.register(Dispute)
+class DisputeAdmin(_ReadOnly):
+    list_display = ["reference", "order", "state", "amount_minor", "reason", "opened_at", "due_at", "closed_at"]
+    list_filter = ["state"]
+    list_select_related = ["order"]
+    search_fields = ["reference", "order__uuid"]

@@ -11,7 +11,7 @@ from django.db.models import Count, Model, Prefetch, Q, QuerySet, Sum
 from accounts.actors import Actor
 from common.money import Money
 from common.pagination import Page, keyset_page
-from market.models import Account, AccountKind, Coupon, Entitlement, LedgerEntry, Listing, Order, Plan
+from market.models import Account, AccountKind, Coupon, Dispute, Entitlement, LedgerEntry, Listing, Order, Plan
 from market.next_call import NextCall, next_call
 from market.policies import public_plans, visible_listings
 from market.rating import charge_upto
@@ -162,6 +162,11 @@ def orders_of(namespace: "Namespace", *, cursor: str | None = None, limit: int =
     return keyset_page(orders, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
 
 
+def disputes_of(order: Order) -> list[Dispute]:
+    """Disputes of an order's payment, oldest first; there are seldom more than one. One query."""
+    return list(Dispute.objects.filter(order=order).order_by("opened_at", "pk")[:50])
+
+
 def sales_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Order]:
     """What a namespace sold, newest first, with plan, listing and buyer."""
     orders = Order.objects.filter(seller=namespace, paid_at__isnull=False).select_related(
@@ -187,7 +192,7 @@ class Access:
 
 def entitlements_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Access]:
     """What a namespace has access to through purchases, newest first. Two queries a page."""
-    live = Entitlement.objects.filter(holder=namespace, revoked_at__isnull=True).select_related(
+    live = Entitlement.objects.filter(holder=namespace, revoked_at__isnull=True, frozen_at__isnull=True).select_related(
         "order__plan", "listing__namespace"
     )
     page = keyset_page(live, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
@@ -218,13 +223,17 @@ def listings_for(actor: Actor, subject_uuids: Iterable[UUID]) -> dict[UUID, List
 
 def entitlement_for(namespaces: list[int], listing: Listing) -> Entitlement | None:
     """The newest live entitlement that one of these namespaces (primary keys) has from a listing."""
-    live = Entitlement.objects.filter(holder_id__in=namespaces, listing=listing, revoked_at__isnull=True)
+    live = Entitlement.objects.filter(
+        holder_id__in=namespaces, listing=listing, revoked_at__isnull=True, frozen_at__isnull=True
+    )
     return live.select_related("order__plan", "holder").order_by("-pk").first()
 
 
 def listings_open_to(namespaces: list[int], listings: Iterable[Listing]) -> set[int]:
     """Of these listings the primary keys of those that one of these namespaces (primary keys) has a live entitlement from."""
-    live = Entitlement.objects.filter(holder_id__in=namespaces, listing__in=list(listings), revoked_at__isnull=True)
+    live = Entitlement.objects.filter(
+        holder_id__in=namespaces, listing__in=list(listings), revoked_at__isnull=True, frozen_at__isnull=True
+    )
     return set(live.values_list("listing_id", flat=True))
 
 

@@ -73,9 +73,16 @@ class PlanKind(StrEnum):
     PAY_PER_CALL = "pay_per_call"
 
 
+class DisputeStanding(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
 class OrderState(StrEnum):
     """`placed`: the payment is under way; `paid`: the money is ours, what it buys is not open yet (inside one transaction);
-    `refunding`: access is closed, calls in flight are still being counted; the money goes back when they are."""
+    `refunding`: access is closed, calls in flight are still being counted; the money goes back when they are; `disputed`: the
+    buyer's bank has taken the money back for the time being, access rests; `lost`: it did so for good."""
 
     PLACED = "placed"
     PAID = "paid"
@@ -83,6 +90,8 @@ class OrderState(StrEnum):
     REFUNDING = "refunding"
     REFUNDED = "refunded"
     CANCELLED = "cancelled"
+    DISPUTED = "disputed"
+    LOST = "lost"
 
 
 ORDERS = StateMachine(
@@ -90,7 +99,9 @@ ORDERS = StateMachine(
     {
         OrderState.PLACED: frozenset({OrderState.PAID, OrderState.CANCELLED}),
         OrderState.PAID: frozenset({OrderState.FULFILLED}),
-        OrderState.FULFILLED: frozenset({OrderState.REFUNDING}),
+        OrderState.FULFILLED: frozenset({OrderState.REFUNDING, OrderState.DISPUTED}),
+        OrderState.DISPUTED: frozenset({OrderState.FULFILLED, OrderState.LOST}),
+        OrderState.LOST: frozenset(),
         OrderState.REFUNDING: frozenset({OrderState.REFUNDED}),
         OrderState.REFUNDED: frozenset(),
         OrderState.CANCELLED: frozenset(),

@@ -1,7 +1,17 @@
 """What the market does later."""
 
 from market.payable import every_s
-from market.services import billing, blind_runs, payments, payouts, refunds, search_documents
+from market.services import (
+    billing,
+    blind_runs,
+    payments,
+    payouts,
+    provider_events,
+    reconciliation,
+    refunds,
+    returns,
+    search_documents,
+)
 from work.door import task
 from work.schedules import schedule
 
@@ -19,12 +29,22 @@ def check_ledger() -> None:
 
 @task("market.request_payment", queue="fast", limit_s=60)
 def request_payment(order_id: int) -> None:
-    payments.request_payment(order_id)
+    payments.cancel_lapsed(order_id)
 
 
 @task("market.return_payment", queue="fast", limit_s=60)
 def return_payment(order_id: int) -> None:
-    payments.return_payment(order_id)
+    returns.return_payment(order_id)
+
+
+@task("market.take_in_event", queue="fast", limit_s=60)
+def take_in_event(event_id: int) -> None:
+    provider_events.take_in_event(event_id)
+
+
+@task("market.reconcile_payments", queue="slow", limit_s=1800)
+def reconcile_payments() -> None:
+    reconciliation.reconcile()
 
 
 @task("market.run_payouts", queue="slow", limit_s=1800)
@@ -59,6 +79,7 @@ def sweep_evaluations() -> None:
 
 schedule("market.sweep_evaluations", "market.sweep_evaluations", 300)
 schedule("market.bill_usage", "market.bill_usage", 60)
+schedule("market.reconcile_payments", "market.reconcile_payments", 300)
 schedule("market.check_ledger", "market.check_ledger", 24 * 3600)
 schedule("market.forget_search_changes", "market.forget_search_changes", 24 * 3600)
 schedule("market.run_payouts", "market.run_payouts", every_s())

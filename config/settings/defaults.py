@@ -1,8 +1,13 @@
 """What every installation shares: applications, middleware, templates, limits. What an operator may change is in `env.py`."""
 
-from typing import Any
-
-from config.settings.env import ROOT, Environment, cache_from_url, database_from_url, mail_from_url
+from config.settings.env import (
+    ROOT,
+    Environment,
+    cache_from_url,
+    database_from_url,
+    mail_from_url,
+    payments_from,
+)
 
 ENV = Environment()
 
@@ -103,7 +108,7 @@ PAYOUT_HOLDING_DAYS = ENV.payout_holding_days
 PAYOUT_MINIMUM = ENV.payout_minimum
 LISTING_REVIEW = ENV.listing_review
 LISTING_CODE = ENV.listing_code
-PAYMENTS: dict[str, Any] = {"BACKEND": "credits", "OPTIONS": {}}
+PAYMENTS = payments_from(ENV)
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 
 LANGUAGE_CODE = "en"

@@ -67,6 +67,15 @@ class Environment:
     """True: staff look at every listing that strangers would see before it is published."""
     listing_code: bool = field(default_factory=lambda: _flag("LISTING_CODE", default=True))
     """False: a version that holds code is not listed; true: it is, and says so."""
+    payment_backend: str = field(default_factory=lambda: _text("PAYMENT_BACKEND"))
+    """Name of a backend of the family `payments`; empty: `stripe` when its key is set, else `credits`."""
+    stripe_secret_key: str = field(default_factory=lambda: _text("STRIPE_SECRET_KEY"), repr=False)
+    stripe_webhook_secrets: tuple[str, ...] = field(default_factory=lambda: _list("STRIPE_WEBHOOK_SECRETS"), repr=False)
+    """What Stripe shows for the endpoint `/hooks/payments/stripe`; several while one is being replaced."""
+    stripe_api_base: str = field(default_factory=lambda: _text("STRIPE_API_BASE"))
+    """Where Stripe's API is; empty: at Stripe. For a server of one's own in tests."""
+    stripe_tax: bool = field(default_factory=lambda: _flag("STRIPE_TAX"))
+    """Whether Stripe Tax reckons the tax within each price."""
     job_runner: str = field(default_factory=lambda: _text("JOB_RUNNER", "process"))
     """Name of a backend of the family `runners`."""
     job_slots: int = field(default_factory=lambda: _number("JOB_SLOTS", os.cpu_count() or 2))
@@ -98,6 +107,21 @@ class Environment:
     log_format: str = field(default_factory=lambda: _text("LOG_FORMAT", "console"))
     """`console` or `json`."""
     log_level: str = field(default_factory=lambda: _text("LOG_LEVEL", "INFO").upper())
+
+
+def payments_from(env: Environment) -> dict[str, Any]:
+    """`BACKEND`: who takes money that is not in a wallet; `OPTIONS`: those of each backend that has some. A backend that is no
+    longer the one in use keeps its options: what was paid through it can still be returned."""
+    stripe = {
+        "secret_key": env.stripe_secret_key,
+        "webhook_secrets": env.stripe_webhook_secrets,
+        "api_base": env.stripe_api_base,
+        "with_tax": env.stripe_tax,
+    }
+    return {
+        "BACKEND": env.payment_backend or ("stripe" if env.stripe_secret_key else "credits"),
+        "OPTIONS": {"stripe": stripe},
+    }
 
 
 def mail_from_url(url: str, data: Path) -> dict[str, Any]:

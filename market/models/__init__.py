@@ -4,6 +4,7 @@ from market.models.coupons import Coupon, CouponRedemption
 from market.models.licences import LicenceWaiver, LicenceWaiverRevocation
 from market.models.money import Account, AccountKind, LedgerEntry, LedgerSeal, LedgerTransaction, TransactionKind
 from market.models.orders import Entitlement, Order
+from market.models.payments import Dispute, ProviderAccount, ProviderEvent, ReconciliationMark
 from market.models.payouts import Payout, PayoutAccount, PayoutHold
 from market.models.review import ListingImage, ReviewEntry, ReviewPolicy
 from market.models.royalties import OrderRoyalty, RoyaltyAcceptance, RoyaltyTerms
@@ -17,6 +18,7 @@ __all__ = [
     "CertificateKey",
     "Coupon",
     "CouponRedemption",
+    "Dispute",
     "Entitlement",
     "LedgerEntry",
     "LedgerSeal",
@@ -32,6 +34,9 @@ __all__ = [
     "PayoutAccount",
     "PayoutHold",
     "Plan",
+    "ProviderAccount",
+    "ProviderEvent",
+    "ReconciliationMark",
     "ReviewEntry",
     "ReviewPolicy",
     "RoyaltyAcceptance",

@@ -20,6 +20,10 @@ class AccountKind(StrEnum):
     CLEARING = "clearing"
     """Money between buyer and seller, inside one deed; zero when nothing is under way."""
     FEES = "platform_fees"
+    DISPUTED = "disputed"
+    """Money of sales that buyers' banks have taken back for the time being; zero when no dispute is open."""
+    PROVIDER_FEES = "provider_fees"
+    """What payment providers kept for their work: minus all of it."""
     PROVIDER = "provider"
     """The other side of money that a payment provider holds for the site."""
     ISSUED = "issued"
@@ -52,6 +56,8 @@ class TransactionKind(StrEnum):
     RELEASE = "release"
     REVERSAL = "reversal"
     PAYOUT = "payout"
+    DISPUTE = "dispute"
+    PROVIDER_FEE = "provider_fee"
 
 
 class Account(models.Model):

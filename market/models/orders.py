@@ -31,14 +31,18 @@ class Order(models.Model):
     payment_backend = models.CharField(max_length=40)
     payment_reference = models.CharField(max_length=120, blank=True)
     """What the payment backend calls the payment."""
-    payment_url = models.CharField(max_length=500, blank=True)
+    payment_url = models.CharField(max_length=2000, blank=True)
     """Where the buyer completes the payment, if the backend has such a page."""
+    tax_minor = models.BigIntegerField(null=True)
+    """The tax within `total_minor` as the payment provider reckoned it; null: not told."""
     state = models.CharField(max_length=12, default=OrderState.PLACED, choices=[(s.value, s.value) for s in OrderState])
     placed_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=now)
     paid_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
-    """When it was refunded or cancelled."""
+    """When it was refunded, cancelled or lost."""
+    returned_at = models.DateTimeField(null=True)
+    """When the payment provider took the order to send money back; null: there was nothing to send, or not yet."""
     refund_key = models.CharField(max_length=120, blank=True)
     refund_reason = models.CharField(max_length=300, blank=True)
 
@@ -95,6 +99,8 @@ class Entitlement(models.Model):
     """Calls that have been charged: the watermark of billing."""
     created_at = models.DateTimeField(default=now)
     revoked_at = models.DateTimeField(null=True)
+    frozen_at = models.DateTimeField(null=True)
+    """Since when access rests because the payment is disputed; null: it does not."""
     settled_up_at = models.DateTimeField(null=True)
     """When the last of the held money had been charged or returned; billing leaves it alone from then on."""
 

@@ -45,10 +45,11 @@ def settle_entitlement(entitlement_id: int) -> int:
 
 def settle_upto(entitlement: Entitlement, used_calls: int) -> int:
     """`settle_entitlement` for a caller that holds the lock and knows how many calls were made. Calls beyond what was bought are
-    not charged: the budget is there to keep them from being served."""
+    not charged: the budget is there to keep them from being served. Nothing is charged while the payment is disputed: the money
+    is not there, and when it comes back the calls are charged from the same watermark."""
     pack, order = pack_of(entitlement), entitlement.order
     used = min(used_calls, pack.granted_calls)
-    if entitlement.settled_up_at is not None or used <= entitlement.settled_calls:
+    if entitlement.settled_up_at is not None or entitlement.frozen_at is not None or used <= entitlement.settled_calls:
         return 0
     due = rating.settle(pack, order.fee_percent, settled_calls=entitlement.settled_calls, used_calls=used)
     if due.charged_minor:

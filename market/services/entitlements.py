@@ -1,11 +1,13 @@
 """Opening and closing what an order buys: grants below in the registry and in compute, budgets in metering."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from accounts.actors import Actor, system
 from accounts.directory import holder_of
 from accounts.services import grants
 from common.clock import now
+from common.errors import NotFound
 from market.models import Entitlement, Order
 from market.rating import CallPack
 from market.states import PlanKind, SubjectKind
@@ -58,6 +60,36 @@ def close_entitlement(actor: Actor, entitlement: Entitlement) -> "Budget | None"
         entitlement.revoked_at = now()
         entitlement.save(update_fields=["revoked_at"])
     return budgets.close(entitlement.source) if kind == SubjectKind.ENDPOINT else None
+
+
+def freeze_entitlement(actor: Actor, entitlement: Entitlement) -> "Budget | None":
+    """Let what an entitlement opens rest, in the caller's transaction: in every process at once, as if it were closed. Returns its
+    budget, if it has one. A second call changes nothing."""
+    kind = SubjectKind(entitlement.subject_kind)
+    grants.revoke(actor, model_of(kind), entitlement.source)
+    if entitlement.frozen_at is None:
+        entitlement.frozen_at = now()
+        entitlement.save(update_fields=["frozen_at"])
+    return budgets.close(entitlement.source) if kind == SubjectKind.ENDPOINT else None
+
+
+def unfreeze_entitlement(actor: Actor, entitlement: Entitlement) -> None:
+    """Open again what rested, until the same day as before, in the caller's transaction. What is gone meanwhile (a deleted
+    repository) stays shut. A second call changes nothing."""
+    if entitlement.frozen_at is None or entitlement.revoked_at is not None:
+        return
+    kind = SubjectKind(entitlement.subject_kind)
+    entitlement.frozen_at = None
+    entitlement.save(update_fields=["frozen_at"])
+    # an entitlement may have an end of its own; its budget keeps its end while it is closed
+    until = getattr(entitlement, "valid_until", None)
+    with suppress(NotFound):
+        subject = require_subject(system("market"), kind, entitlement.subject_uuid)
+        grants.grant(
+            actor, subject, holder_of(entitlement.holder), LEVELS[kind], source=entitlement.source, valid_until=until
+        )
+    if kind == SubjectKind.ENDPOINT:
+        budgets.reopen(entitlement.source)
 
 
 def pack_of(entitlement: Entitlement) -> CallPack:

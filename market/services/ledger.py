@@ -67,6 +67,14 @@ def provider(currency: str) -> AccountRef:
     return AccountRef(AccountKind.PROVIDER, currency)
 
 
+def disputed(currency: str) -> AccountRef:
+    return AccountRef(AccountKind.DISPUTED, currency)
+
+
+def provider_fees(currency: str) -> AccountRef:
+    return AccountRef(AccountKind.PROVIDER_FEES, currency)
+
+
 def issued(currency: str) -> AccountRef:
     return AccountRef(AccountKind.ISSUED, currency)
 

@@ -17,7 +17,7 @@ from market.services import coupons, ledger, payments, royalties
 from market.services.fulfilment import fulfil
 from market.services.ledger import AccountRef
 from market.services.licences import require_licences
-from market.services.payment_backend import backend_name, is_in_ledger
+from market.services.payment_backend import backend_of, is_in_ledger
 from market.services.quotes import check_offered, reckon
 from market.states import PlanKind, SubjectKind
 from market.subjects import check_sellable, require_subject
@@ -33,9 +33,10 @@ def place_order(
     actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: int = 1, key: str, coupon: str = ""
 ) -> Order:
     """Buy a plan for a namespace in which `actor` may buy. With credits everything happens here, in one transaction: order,
-    ledger, entitlement, grant, budget, lineage, audit, notices. With a provider the order stays `placed` and a task asks
-    the provider. `coupon` is a code of the seller's: what it takes off is borne by the seller, and the order keeps the coupon until
-    it is cancelled or undone as a whole (`coupons.give_back`).
+    ledger, entitlement, grant, budget, lineage, audit, notices. The wallet pays when it covers
+    the whole; else, with a provider, the order stays `placed` and a task asks the provider. `coupon` is a code of the seller's: what
+    it takes off is borne by the seller, and the order keeps the coupon until it is cancelled or undone as a whole
+    (`coupons.give_back`).
 
     Keyed by buyer and `key` (1 to 80 characters) for ever: the second call returns the first order. Raises Conflict when the
     key was used for something else, when the plan is not on sale, what it sells was found unsafe or does not answer, when the licences of what it was made from do not allow it, or when
@@ -82,7 +83,7 @@ def place_order(
             currency=plan.currency,
             fee_percent=settings.PLATFORM_FEE_PERCENT,
             key=key,
-            payment_backend=backend_name() if quote.total_minor else "",
+            payment_backend=backend_of(buyer, plan.currency, quote.total_minor) if quote.total_minor else "",
             placed_by_id=actor.user_id,
         )
         if taken is not None:
@@ -90,7 +91,7 @@ def place_order(
         if not quote.total_minor:
             return fulfil(actor, order)
         royalties.note_on(order, chain)
-        if is_in_ledger():
+        if is_in_ledger(order.payment_backend):
             order.payment_reference = payments.ask(order).reference
             return fulfil(actor, order)
         payments.ask_later(order)

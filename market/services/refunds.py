@@ -18,7 +18,7 @@ from market.services.entitlements import close_entitlement
 from market.services.fulfilment import accounts_of
 from market.services.ledger import Leg
 from market.services.payment_backend import source_of
-from market.services.payments import return_later
+from market.services.returns import return_later
 from market.states import ORDERS, OrderState, PlanKind
 from metering.queries import budget_of
 from notices.services import notify

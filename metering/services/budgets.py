@@ -56,6 +56,18 @@ def close(source: str) -> Budget | None:
     return budget
 
 
+def reopen(source: str) -> Budget | None:
+    """Let a budget that was closed be held from again, with what is left of it, until the same day as before. None when there is
+    none. A second call changes nothing."""
+    with transaction.atomic():
+        budget = Budget.objects.select_for_update().filter(source=source).first()
+        if budget is not None and budget.closed_at is not None:
+            budget.closed_at = None
+            budget.save(update_fields=["closed_at"])
+            bump_access_version()
+    return budget
+
+
 def hold(budget_id: int, owner: str, amount: int) -> int:
     """Set aside up to `amount` more units for the process `owner`; returns how many it got: fewer near the end of the budget, 0 when
     it is spent, closed or over. Renews the slice's life. Never more is held than is left, however many ask at once."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from backends.contracts.payments import IntentState
+from backends.contracts.payments import Payment, PaymentState
 from common.clock import now, travel
 from common.errors import Conflict, Forbidden, Invalid, NotFound
 from market.models import Coupon, CouponRedemption, Order
@@ -175,11 +175,10 @@ def test_calls_for_nothing_do_not_bring_the_coupon_back(seller, buyer):
 
 def test_it_comes_back_when_the_payment_fails(seller, buyer, listing, monkeypatch):
     made = coupon(seller, limit_total=1)
-    monkeypatch.setattr("market.services.orders.is_in_ledger", lambda: False)
+    monkeypatch.setattr("market.services.orders.is_in_ledger", lambda name: False)
     order = buy(buyer, listing)
     assert (order.state, used(made)) == ("placed", 1)
-    with transaction.atomic():
-        payments._apply(order, IntentState.FAILED)
+    order = payments._apply(order.pk, Payment("lapsed", PaymentState.FAILED, order.total_minor, order.currency))
     assert (order.state, used(made)) == ("cancelled", 0)
 
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from accounts.models import AuditRecord
-from backends.payments.fake import FakePayments
 from common import clock
 from common.errors import Conflict, Forbidden, Invalid
 from market import payable
@@ -36,6 +35,7 @@ from tests.factories.market import (
     plan_of,
 )
 from tests.support.databases import process_environment
+from tests.support.senders import Sender
 from work.loops import run_due
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,8 +45,8 @@ DAYS = timedelta(days=15)
 
 @pytest.fixture
 def fake(settings, monkeypatch):
-    settings.PAYMENTS = {"BACKEND": "fake", "OPTIONS": {}}
-    backend = FakePayments()
+    settings.PAYMENTS = {"BACKEND": "stripe", "OPTIONS": {}}
+    backend = Sender()
     monkeypatch.setattr(payment_backend, "_loaded", lambda name: backend)
     return backend
 

@@ -22,7 +22,7 @@ from tests.meta.world import ROLES, World, build
 
 TABLE = Path(__file__).with_name("permissions.txt")
 LINE = re.compile(r"(?P<method>[A-Z]+) +(?P<path>\S+) +(?P<statuses>[0-9?][0-9? ]*?)(?: *\| *(?P<body>.*))?")
-MACHINE_PATHS = re.compile(r"/(?:api|cas|oauth|v1|-/health|-/metrics)\b|/.*\.git/|/.*/resolve/|/.*/ask-access")
+MACHINE_PATHS = re.compile(r"/(?:api|hooks|cas|oauth|v1|-/health|-/metrics)\b|/.*\.git/|/.*/resolve/|/.*/ask-access")
 ELSEWHERE = {
     "-/admin/": "Django's administration: every view is wrapped in AdminSite.admin_view; its index stands for all",
 }

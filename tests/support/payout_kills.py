@@ -7,7 +7,7 @@ from typing import Any
 
 import django
 
-from backends.payments.fake import FakePayments
+from tests.support.senders import Sender
 
 STEPS = {
     "wallet": (
@@ -53,7 +53,7 @@ def main() -> None:
     from tests.factories.market import SYSTEM, balance  # noqa: PLC0415
     from tests.support.kill_points import arm, in_child, tell  # noqa: PLC0415
 
-    fake = FakePayments()
+    fake = Sender()
     fake.transfers = _Outside(Path(settings.DATA) / "transfers.json")
     payment_backend._loaded = lambda name: fake  # type: ignore[assignment]
     for method, steps in STEPS.items():

@@ -18,6 +18,7 @@ from web.links import listing_url, order_url, with_query
 from web.market.cards import next_call_in_words
 from web.market.forms import RefundForm
 from web.market.pages import subject_of
+from web.market.payment_pages import DisputeRow, disputes_of
 from web.namespaces import acting_namespaces
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class OrderPage:
     next_title: str
     is_endpoint: bool
     is_open: bool
-    payment_url: str
+    payment_href: str
+    is_waiting: bool
+    disputes: list[DisputeRow]
     used_calls: int | None
     granted_calls: int | None
 
@@ -147,7 +150,9 @@ class OrderPage:
             next_title=subject.title if subject else "",
             is_endpoint=order.listing.subject_kind == "endpoint",
             is_open=order.state == OrderState.FULFILLED,
-            payment_url=order.payment_url if order.state == OrderState.PLACED else "",
+            payment_href=f"{row.href}/payment" if _may_pay(actor, order) else "",
+            is_waiting=order.state == OrderState.PLACED,
+            disputes=disputes_of(order),
             used_calls=access.used_calls if access else None,
             granted_calls=entitlement.granted_calls if entitlement else None,
         )
@@ -303,6 +308,10 @@ class EarningsPage:
         )
 
 
+def _may_pay(actor: Actor, order: "Order") -> bool:
+    return order.state == OrderState.PLACED and actor.may(Action.NAMESPACE_BUY, order.buyer_id)
+
+
 def _balances(owner: "Namespace") -> list[BalanceView]:
     return [
         BalanceView(
@@ -324,6 +333,8 @@ MOVEMENTS = {
     "release": "paid back",
     "reversal": "taken back",
     "payout": "payout",
+    "dispute": "disputed",
+    "provider_fee": "payment provider",
 }
 """Kinds of movements in the words of those whose money it is."""
 

@@ -16,7 +16,10 @@ from common.money import Money, format_money, parse_amount
 from market import queries
 from market.policies import require_order
 from market.services import wallet as wallet_service
+from market.services.payments import look_at_payment
+from market.services.provider_accounts import begin_seller_account
 from market.services.refunds import refund_order
+from market.states import OrderState
 from web.exports import csv_response
 from web.forms import submit
 from web.links import order_url, with_query
@@ -24,6 +27,7 @@ from web.market import money_exports as exports
 from web.market.forms import CreditsForm
 from web.market.money_pages import CreditsPage, EarningsPage, LibraryPage, OrderPage, OrdersPage, WalletPage
 from web.market.pages import subject_of
+from web.market.payment_pages import SellerAccountPage
 from web.render import Request, form_status, render
 
 if TYPE_CHECKING:
@@ -41,6 +45,31 @@ def order(request: Request, uuid: UUID) -> HttpResponse:
     request.actor.require_authenticated()
     found = require_order(request.actor, uuid)
     return render(request, "market/order.html", OrderPage.of(request.actor, found))
+
+
+@never_cache
+@require_GET
+def payment(request: Request, uuid: UUID) -> HttpResponse:
+    """To the provider's page, or back from it: asks the provider how the payment stands, and goes where there is something to do.
+    A second call does no harm, and a link gets past the rule that forms lead nowhere else."""
+    request.actor.require_authenticated()
+    found = require_order(request.actor, uuid)
+    if not request.actor.may(Action.NAMESPACE_BUY, found.buyer_id):
+        raise Forbidden(f"You may not buy for {found.buyer.name}.")
+    done = look_at_payment(found.pk)
+    if done.state == OrderState.PLACED and done.payment_url:
+        return HttpResponseRedirect(done.payment_url)
+    return HttpResponseRedirect(order_url(found.uuid))
+
+
+@require_http_methods(["GET", "POST"])
+def seller_account(request: Request) -> HttpResponse:
+    """A seller's account at the payment provider: how it stands; by POST, the link to the page where its questions are answered."""
+    owner = _owner(request, Action.NAMESPACE_SELL)
+    link = ""
+    if request.method == "POST":
+        link = begin_seller_account(request.actor, owner)
+    return render(request, "market/seller_account.html", SellerAccountPage.of(owner, link))
 
 
 @require_POST

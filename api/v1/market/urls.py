@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import blind, licences, listing_views, offer_views, payouts, royalties, views
+from api.v1.market import blind, licences, listing_views, offer_views, payments, payouts, royalties, views
 
 LISTING = "listings/<str:namespace>/<str:slug>"
 
@@ -45,6 +45,9 @@ urlpatterns = [
     path("waivers/<uuid:uuid>/revocation", licences.WaiverRevocation.as_view()),
     path("orders", views.Orders.as_view()),
     path("orders/<uuid:uuid>", views.Order.as_view()),
+    path("orders/<uuid:uuid>/payment", payments.Payment.as_view()),
+    path("orders/<uuid:uuid>/disputes", payments.Disputes.as_view()),
+    path("namespaces/<str:name>/seller-account", payments.SellerAccount.as_view()),
     path("orders/<uuid:uuid>/refund", views.Refund.as_view()),
     path("namespaces/<str:name>/access", views.Access.as_view()),
     path("namespaces/<str:name>/wallet", views.Wallet.as_view()),

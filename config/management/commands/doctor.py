@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 
 from config import health
 from config.health import Check
+from market.services.reconciliation import provider_standing
 
 
 class Command(BaseCommand):
@@ -18,7 +19,15 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # noqa: RUF012 - run here, as one of the checks
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = [packages(), static_files(), secret_key(), configuration(), *health.all_checks(), health.migrations()]
+        found = [
+            packages(),
+            static_files(),
+            secret_key(),
+            configuration(),
+            payments(),
+            *health.all_checks(),
+            health.migrations(),
+        ]
         for check in found:
             self.stdout.write(f"{'ok   ' if check.ok else 'WRONG'}  {check.sentence}")
         wrong = sum(not check.ok for check in found)
@@ -52,6 +61,12 @@ def packages() -> Check:
             sentence=f"Other versions than the tested ones are installed: {', '.join(off)}. Run `make setup`.",
         )
     return Check("packages", ok=True, sentence="The installed packages are the tested ones.")
+
+
+def payments() -> Check:
+    """Does the payment provider accept the key, and is everything that it reported taken in?"""
+    standing = provider_standing()
+    return Check("payments", ok=standing.is_well, sentence=standing.sentence)
 
 
 def static_files() -> Check:

@@ -1,0 +1,201 @@
+"""Disputes: while one is open, access rests and the money of the sale waits in an account of its own; it ends in the state before, or
+with the money gone.
+
+    fulfilled --opened--> disputed --won---> fulfilled   (the same legs backwards, access as before, until the same day)
+                                   --lost--> lost        (what waited goes to the provider, access ends)
+
+A dispute of an order that was paid back already finds no sale: then the platform bears it until the bank has decided."""
+
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from accounts.actors import system
+from accounts.services import audit
+from backends.contracts.payments import Dispute as Told
+from backends.contracts.payments import DisputeState
+from common.clock import now
+from common.errors import Busy, Conflict
+from common.money import Money
+from market.models import Dispute, Entitlement, LedgerTransaction, Order, TransactionKind
+from market.rating import shares_upto
+from market.services import ledger, royalties, search_documents
+from market.services.billing import settle_upto
+from market.services.entitlements import close_entitlement, freeze_entitlement, unfreeze_entitlement
+from market.services.fulfilment import accounts_of
+from market.services.ledger import Leg
+from market.services.payment_backend import asked, backend
+from market.services.payments import look_at_payment, order_of
+from market.services.returns import return_later
+from market.states import ORDERS, DisputeStanding, OrderState, PlanKind
+from metering.queries import budget_of
+from notices.services import notify
+
+_ACTOR = system("payments")
+
+
+def take_in_dispute(backend_name: str, reference: str) -> Dispute | None:
+    """Bring a dispute in line with what the provider says of it now; None when it is not about an order of this site. Outside of any
+    transaction. Safe to repeat and in any order: the dispute's row, under the order's lock, says what is left to do. Raises
+    Unavailable when the provider does not answer, Busy while the order's last calls are being counted, Conflict when the bank
+    takes back more than the order's currency allows."""
+    told = asked(backend(backend_name).look_dispute, reference)
+    found = order_of(backend_name, told.payment, "") if told.payment else None
+    if found is None:
+        return None
+    if found.state == OrderState.PLACED:
+        # the event of the payment was lost: first things first
+        look_at_payment(found.pk)
+    with transaction.atomic():
+        order = _locked(found.pk)
+        if told.currency != order.currency:
+            raise Conflict("The dispute is in another currency than the order.", code="currency_differs")
+        if order.state in {OrderState.REFUNDING, OrderState.PLACED}:
+            raise Busy("The order is being refunded or paid at this moment.", retry_after_s=60)
+        row = Dispute.objects.filter(backend=backend_name, reference=reference).first() or _open(
+            order, backend_name, told
+        )
+        if row.state == DisputeStanding.OPEN and told.state != DisputeState.OPEN:
+            _close(order, row, told)
+    return row
+
+
+def _open(order: Order, backend_name: str, told: Told) -> Dispute:
+    freezes = order.state == OrderState.FULFILLED
+    row = Dispute.objects.create(
+        order=order,
+        backend=backend_name,
+        reference=told.reference,
+        state=DisputeStanding.OPEN,
+        amount_minor=told.amount_minor,
+        reason=told.reason[:60],
+        froze_access=freezes,
+        due_at=datetime.fromtimestamp(told.due_at, UTC) if told.due_at else None,
+    )
+    entitlement = _entitlement_of(order)
+    ledger.lock([*accounts_of(order), ledger.disputed(order.currency), ledger.provider_fees(order.currency)])
+    if freezes:
+        if order.plan.kind == PlanKind.PAY_PER_CALL and entitlement is not None:
+            budget = budget_of(entitlement.source)
+            settle_upto(entitlement, budget.used if budget else 0)
+        if entitlement is not None:
+            freeze_entitlement(_ACTOR, entitlement)
+        ORDERS.ensure(OrderState(order.state), OrderState.DISPUTED)
+        order.state = OrderState.DISPUTED
+        order.save(update_fields=["state"])
+    legs = _taken_from(order, told.amount_minor, from_sale=freezes)
+    memo = f"Dispute: {order.listing.title}"
+    ledger.post(TransactionKind.DISPUTE, "dispute", f"{row.uuid}:opened", legs, order=order, memo=memo)
+    amount = str(Money(told.amount_minor, order.currency))
+    until = f" Evidence can be handed in at the payment provider until {row.due_at:%Y-%m-%d}." if row.due_at else ""
+    _tell(order, "market:dispute:opened", f"The payment of {amount} for {order.listing.title} is disputed.{until}", row)
+    return row
+
+
+def _taken_from(order: Order, amount_minor: int, *, from_sale: bool) -> list[Leg]:
+    """From where the money of a sale is now: what is still held first, then seller, owners upstream and platform, in the shares of what
+    they received last; what the sale does not cover, the platform bears."""
+    legs, left = [Leg(ledger.disputed(order.currency), amount_minor)], amount_minor
+    charged = order.total_minor - order.refunded_minor if from_sale else 0
+    if from_sale and order.plan.kind == PlanKind.PAY_PER_CALL:
+        held = ledger.held(order.buyer, order.currency, order.uuid)
+        balance = ledger.lock([held])[held].balance_minor
+        part = min(left, balance)
+        legs.append(Leg(held, -part))
+        left -= part
+        charged -= balance
+    sold = min(left, charged)
+    if sold:
+        received = shares_upto(charged, order.fee_percent).seller_minor
+        part = min(received, shares_upto(sold, order.fee_percent).seller_minor)
+        legs += [Leg(leg.account, -leg.amount_minor) for leg in royalties.shared(order, received - part, received)]
+        left -= part
+    return [*legs, Leg(ledger.fees(order.currency), -left)]
+
+
+def _close(order: Order, row: Dispute, told: Told) -> None:
+    is_won = told.state == DisputeState.WON
+    row.state = DisputeStanding.WON if is_won else DisputeStanding.LOST
+    row.closed_at = now()
+    row.save(update_fields=["state", "closed_at"])
+    entitlement = _entitlement_of(order)
+    disputed, provider = ledger.disputed(order.currency), ledger.provider(order.currency)
+    ledger.lock([*accounts_of(order), disputed, ledger.provider_fees(order.currency)])
+    memo = f"Dispute: {order.listing.title}"
+    opened = LedgerTransaction.objects.get(source="dispute", source_id=f"{row.uuid}:opened")
+    if is_won:
+        ledger.reverse(opened, "dispute", f"{row.uuid}:won", memo=memo)
+    else:
+        legs = [Leg(disputed, -row.amount_minor), Leg(provider, row.amount_minor)]
+        ledger.post(TransactionKind.DISPUTE, "dispute", f"{row.uuid}:lost", legs, order=order, memo=memo)
+    if told.fee_minor:
+        legs = [Leg(ledger.provider_fees(order.currency), -told.fee_minor), Leg(provider, told.fee_minor)]
+        ledger.post(TransactionKind.PROVIDER_FEE, "dispute", f"{row.uuid}:fee", legs, order=order, memo=memo)
+    others = Dispute.objects.filter(order=order, state=DisputeStanding.OPEN).exclude(pk=row.pk).exists()
+    if order.state == OrderState.DISPUTED and is_won and not others:
+        _go_on(order, entitlement)
+    elif order.state == OrderState.DISPUTED and not is_won:
+        _lose(order, entitlement)
+    amount = str(Money(row.amount_minor, order.currency))
+    if is_won:
+        _tell(order, "market:dispute:won", f"The dispute over {order.listing.title} is won: {amount} are back.", row)
+    else:
+        _tell(order, "market:dispute:lost", f"The dispute over {order.listing.title} is lost: {amount} are gone.", row)
+
+
+def _go_on(order: Order, entitlement: Entitlement | None) -> None:
+    ORDERS.ensure(OrderState.DISPUTED, OrderState.FULFILLED)
+    order.state = OrderState.FULFILLED
+    order.save(update_fields=["state"])
+    if entitlement is not None:
+        unfreeze_entitlement(_ACTOR, entitlement)
+
+
+def _lose(order: Order, entitlement: Entitlement | None) -> None:
+    """Access ends. What is held for calls beyond the disputed amount was never used: it goes back to the buyer."""
+    ORDERS.ensure(OrderState.DISPUTED, OrderState.LOST)
+    order.state, order.closed_at = OrderState.LOST, now()
+    search_documents.count_sale(order.listing, -1)
+    if entitlement is not None:
+        close_entitlement(_ACTOR, entitlement)
+        if entitlement.settled_up_at is None:
+            entitlement.settled_up_at = now()
+            entitlement.save(update_fields=["settled_up_at"])
+    if order.plan.kind == PlanKind.PAY_PER_CALL:
+        held = ledger.held(order.buyer, order.currency, order.uuid)
+        left = ledger.lock([held])[held].balance_minor
+        if left:
+            legs = [Leg(held, -left), Leg(ledger.provider(order.currency), left)]
+            memo = f"Dispute: {order.listing.title}"
+            ledger.post(TransactionKind.RELEASE, "order", f"{order.uuid}:release", legs, order=order, memo=memo)
+            order.refunded_minor = left
+    order.save(update_fields=["state", "closed_at", "refunded_minor"])
+    return_later(order)
+
+
+def _tell(order: Order, tag: str, text: str, row: Dispute) -> None:
+    for namespace in (order.seller, order.buyer):
+        audit.record(
+            _ACTOR, tag, "order", order.uuid, namespace_id=namespace.pk, dispute=row.reference, reason=row.reason
+        )
+        notify(
+            namespace.pk,
+            tag,
+            text,
+            url=f"/orders/{order.uuid}",
+            key=f"dispute:{row.uuid}:{row.state}:{namespace.pk}",
+        )
+
+
+def _locked(order_id: int) -> Order:
+    orders = Order.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "listing__namespace", "plan", "buyer", "seller"
+    )
+    return orders.get(pk=order_id)
+
+
+def _entitlement_of(order: Order) -> Entitlement | None:
+    entitlement = Entitlement.objects.select_for_update(no_key=True).filter(order=order).first()
+    if entitlement is not None:
+        entitlement.order = order
+    return entitlement
