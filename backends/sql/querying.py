@@ -74,6 +74,9 @@ def answer(tables: list[dict[str, Any]], query: str) -> dict[str, Any]:
         return _refused("query", *_told(str(error), query))
     finally:
         timer.cancel()
+        # a thread that is still there when the interpreter ends takes the process down with it, and the answer is not believed
+        timer.join()
+        connection.close()
 
 
 def _load(connection: duckdb.DuckDBPyConnection, table: dict[str, Any]) -> None:
