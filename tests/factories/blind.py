@@ -14,7 +14,7 @@ from registry.services.commits import AddFile, create_commit
 from registry.services.repos import create_repo
 from registry.services.versions import publish_version
 from tests.factories.graphs import linear_model
-from tests.factories.market import Party, make_listing
+from tests.factories.market import CARD, Party, make_listing
 
 SIGNATURE = {
     "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2], "columns": ["a", "b"]}],
@@ -38,13 +38,14 @@ def make_closed_model(seller: Party, name: str = "animals", *, title: str = "Ani
     """A published listing of a private model that says dog where b is positive."""
     repo = create_repo(seller.actor, "model", seller.name, name)
     files = {
+        "README.md": CARD.encode(),
         "model.onnx": linear_model([[0, 0], [0, 1]], [0, 0], input_name="features"),
         "signature.json": json.dumps(SIGNATURE).encode(),
         "training.json": json.dumps({"target": "animal"}).encode(),
     }
     made = [AddFile(path, storage.store_blob([data])) for path, data in files.items()]
     commit = create_commit(seller.actor, repo, "main", made, summary="Add the model")
-    version = publish_version(seller.actor, repo, commit.oid, name="1.0")
+    version = publish_version(seller.actor, repo, commit.oid, name="1.0", licence="mit")
     scans.scan_version(version.pk)
     return make_listing(seller, repo, {"kind": "one_time", "price_minor": 500, "currency": "CRD"}, title=title)
 
