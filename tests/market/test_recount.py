@@ -93,9 +93,18 @@ def test_a_balance_that_is_not_the_sum(ledger):
 
 
 def test_an_overdrawn_wallet(ledger):
-    run("PRAGMA ignore_check_constraints = 1" if connection.vendor == "sqlite" else "ALTER TABLE market_account DROP"
-        " CONSTRAINT account_not_overdrawn")  # fmt: skip
-    run("UPDATE market_account SET balance_minor = -5 WHERE key = %s", ledger.key)
+    is_sqlite = connection.vendor == "sqlite"
+    run(
+        "PRAGMA ignore_check_constraints = 1"
+        if is_sqlite
+        else "ALTER TABLE market_account DROP CONSTRAINT account_not_overdrawn"
+    )
+    try:
+        run("UPDATE market_account SET balance_minor = -5 WHERE key = %s", ledger.key)
+    finally:
+        if is_sqlite:
+            # it belongs to the connection, which outlives the test
+            run("PRAGMA ignore_check_constraints = 0")
     assert "overdrawn" in {fault.check for fault in verify_ledger().faults}
 
 

@@ -28,6 +28,7 @@ DIGESTS = {
     "registry.Build.sha256": "of a list: the files themselves are named by BuildFile",
     "registry.Build.program_sha256": "of a program, which is no file of a repository",
     "registry.Export.sha256": "of an archive, which lies under a key of its own, outside the blobs",
+    "registry.CustomLicence.text_sha256": "of a text, which stands in the same row",
     "registry.BlockedDigest.sha256": "of malware, wherever it is: it keeps nothing",
 }
 """Columns of the registry and above that hold a digest as text, and why none of them has to keep bytes."""
