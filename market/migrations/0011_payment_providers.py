@@ -101,7 +101,6 @@ class Migration(migrations.Migration):
                     ("earnings", "earnings"),
                     ("clearing", "clearing"),
                     ("platform_fees", "platform_fees"),
-                    ("disputed", "disputed"),
                     ("provider_fees", "provider_fees"),
                     ("provider", "provider"),
                     ("issued", "issued"),

@@ -20,8 +20,6 @@ class AccountKind(StrEnum):
     CLEARING = "clearing"
     """Money between buyer and seller, inside one deed; zero when nothing is under way."""
     FEES = "platform_fees"
-    DISPUTED = "disputed"
-    """Money of sales that buyers' banks have taken back for the time being; zero when no dispute is open."""
     PROVIDER_FEES = "provider_fees"
     """What payment providers kept for their work: minus all of it."""
     PROVIDER = "provider"
@@ -39,7 +37,7 @@ class AccountKind(StrEnum):
     REFUNDS = "refunds"
     """Paid back by the site at its own cost, where a seller does not stand for it; below zero or zero."""
     DISPUTES = "disputes"
-    """Held by a payment provider until a dispute is decided."""
+    """Money of sales that buyers' banks have taken back for the time being; zero when no dispute is open."""
     PROMOTIONS = "promotions"
     """What the site pays of its buyers' prices: coupons, trials; below zero or zero."""
 

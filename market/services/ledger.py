@@ -68,7 +68,7 @@ def provider(currency: str) -> AccountRef:
 
 
 def disputed(currency: str) -> AccountRef:
-    return AccountRef(AccountKind.DISPUTED, currency)
+    return AccountRef(AccountKind.DISPUTES, currency)
 
 
 def provider_fees(currency: str) -> AccountRef:
