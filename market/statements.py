@@ -72,7 +72,7 @@ def statement_of(
         position_at(account, until, is_before=True),
     )
     entries = LedgerEntry.objects.filter(account=account, pk__gt=first, pk__lte=last).select_related(
-        "transaction__order__listing", "transaction__order__buyer", "transaction__reverses"
+        "transaction__order__listing", "transaction__order__buyer", "transaction__reverses", "account"
     )
     found = keyset_page(entries, order=("-pk",), cursor=cursor, limit=limit)
     page = Page(lines_of(found.items, currency), found.next_cursor)
@@ -114,7 +114,8 @@ def position_at(account: Account, moment: datetime | None, *, is_before: bool = 
 
 
 def lines_of(entries: Iterable[LedgerEntry], currency: str) -> list[Line]:
-    """Entries (joined with transaction, order, listing and buyer) in the words of those whose money it is."""
+    """Entries (joined with account, transaction, order, listing and buyer) in the words of those whose money it is: an owner upstream
+    hears of a royalty, and neither of the order nor of its buyer."""
     return [
         Line(
             entry.transaction.at,
@@ -124,7 +125,7 @@ def lines_of(entries: Iterable[LedgerEntry], currency: str) -> list[Line]:
             _words(entry),
             Money(entry.amount_minor, currency),
             Money(entry.balance_after_minor, currency),
-            entry.transaction.order.uuid if entry.transaction.order else None,
+            entry.transaction.order.uuid if entry.transaction.order and not is_royalty(entry) else None,
             _payout_of(entry),
         )
         for entry in entries
@@ -147,18 +148,29 @@ _WORDS: dict[str, str] = {
     TransactionKind.USAGE: "{title}: {memo}",
     TransactionKind.RELEASE: "Unused calls of {title} paid back",
     TransactionKind.PAYOUT: "Payout: {memo}",
+    TransactionKind.DISPUTE: "Sale of {title} disputed by the buyer's bank",
 }
 _REVERSED: dict[str, str] = {
     TransactionKind.CAPTURE: "Refund of {title}",
     TransactionKind.SALE: "Sale of {title} to {buyer} refunded",
     TransactionKind.PAYOUT: "Payout came back: {memo}",
+    TransactionKind.DISPUTE: "Dispute over {title} won",
 }
+
+
+def is_royalty(entry: LedgerEntry) -> bool:
+    """Whether it is an owner's part of somebody else's sale. Wants account and order joined."""
+    order, account = entry.transaction.order, entry.account
+    return order is not None and account.kind == AccountKind.EARNINGS and account.namespace_id != order.seller_id
 
 
 def _words(entry: LedgerEntry) -> str:
     moved = entry.transaction
     words = _WORDS.get(moved.kind) if moved.reverses is None else _REVERSED.get(moved.reverses.kind)
     order = moved.order
+    if order is not None and is_royalty(entry):
+        undone = "" if entry.amount_minor > 0 else ", taken back"
+        return f"Royalty from {order.listing.title}{undone}"
     if words is None or (order is None and "{title}" in words):
         return moved.memo or moved.kind
     return words.format(

@@ -13,6 +13,7 @@ from common.ids import new_uuid
 from common.money import Money
 from market import queries
 from market.prices import price_of
+from market.statements import is_royalty
 from market.states import OrderState, PlanKind
 from web.links import listing_url, order_url, with_query
 from web.market.cards import next_call_in_words
@@ -344,12 +345,13 @@ def _movements(entries: list) -> list[MovementRow]:
     for entry in entries:
         moved = entry.transaction
         about = moved.order.listing.title if moved.order else ""
-        memo = moved.memo or MOVEMENTS.get(moved.kind, moved.kind)
+        kind = "royalty" if is_royalty(entry) else MOVEMENTS.get(moved.kind, moved.kind)
+        memo = moved.memo or kind
         rows.append(
             MovementRow(
                 moved.at,
                 memo if not about or about in memo else f"{about}: {memo}",
-                MOVEMENTS.get(moved.kind, moved.kind),
+                kind,
                 Money(entry.amount_minor, entry.account.currency),
                 Money(entry.balance_after_minor, entry.account.currency),
                 entry.amount_minor > 0,

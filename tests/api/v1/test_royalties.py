@@ -58,6 +58,10 @@ def test_declared_seen_accepted_and_paid(client, people, settings):
     }  # fmt: skip
     assert maker.call("GET", "namespaces/seller/royalties").json()["paid"] == [{**flow, "other": "grower"}]
 
+    told = owner.call("GET", "namespaces/grower/statement?account=earnings").json()["items"]
+    assert [(each["text"], each["order"]) for each in told] == [("Royalty from Tuned", None)]
+    assert "tasters" not in str(told)
+
 
 def test_pages_show_the_chain_and_take_the_agreement(client, people):
     grower, seller, _ = people
