@@ -9,6 +9,7 @@ A dispute of an order that was paid back already finds no sale: then the platfor
 from datetime import UTC, datetime
 
 from django.db import transaction
+from django.db.models import Sum
 
 from accounts.actors import system
 from accounts.services import audit
@@ -16,14 +17,21 @@ from backends.contracts.payments import Dispute as Told
 from backends.contracts.payments import DisputeState
 from common.clock import now
 from common.errors import Busy, Conflict
-from common.money import Money
-from market.models import Dispute, Entitlement, LedgerTransaction, Order, TransactionKind
-from market.rating import shares_upto
-from market.services import ledger, royalties, search_documents
+from common.money import Money, split
+from market.models import (
+    AccountKind,
+    Dispute,
+    Entitlement,
+    LedgerEntry,
+    LedgerTransaction,
+    Order,
+    TransactionKind,
+)
+from market.services import ledger, search_documents
 from market.services.billing import settle_upto
 from market.services.entitlements import close_entitlement, freeze_entitlement, unfreeze_entitlement
 from market.services.fulfilment import accounts_of
-from market.services.ledger import Leg
+from market.services.ledger import AccountRef, Leg
 from market.services.payment_backend import asked, backend
 from market.services.payments import look_at_payment, order_of
 from market.services.returns import return_later
@@ -93,24 +101,33 @@ def _open(order: Order, backend_name: str, told: Told) -> Dispute:
 
 
 def _taken_from(order: Order, amount_minor: int, *, from_sale: bool) -> list[Leg]:
-    """From where the money of a sale is now: what is still held first, then seller, owners upstream and platform, in the shares of what
-    they received last; what the sale does not cover, the platform bears."""
+    """From where the money of a sale is now: what is still held first, then whoever has got a share of it (seller, owners upstream,
+    platform), in proportion to what they got; what the sale does not cover, the platform bears."""
     legs, left = [Leg(ledger.disputed(order.currency), amount_minor)], amount_minor
-    charged = order.total_minor - order.refunded_minor if from_sale else 0
     if from_sale and order.plan.kind == PlanKind.PAY_PER_CALL:
         held = ledger.held(order.buyer, order.currency, order.uuid)
-        balance = ledger.lock([held])[held].balance_minor
-        part = min(left, balance)
+        part = min(left, ledger.lock([held])[held].balance_minor)
         legs.append(Leg(held, -part))
         left -= part
-        charged -= balance
-    sold = min(left, charged)
+    got = _got_from(order) if from_sale else {}
+    sold = min(left, sum(got.values()))
     if sold:
-        received = shares_upto(charged, order.fee_percent).seller_minor
-        part = min(received, shares_upto(sold, order.fee_percent).seller_minor)
-        legs += [Leg(leg.account, -leg.amount_minor) for leg in royalties.shared(order, received - part, received)]
-        left -= part
-    return [*legs, Leg(ledger.fees(order.currency), -left)]
+        parts = split(sold, list(got.values()))
+        legs += [Leg(account, -part) for account, part in zip(got, parts, strict=True)]
+    return [*legs, Leg(ledger.fees(order.currency), sold - left)]
+
+
+def _got_from(order: Order) -> dict[AccountRef, int]:
+    """What each account has of a sale, after everything that was taken back before; above zero only."""
+    kinds = [AccountKind.EARNINGS, AccountKind.FEES]
+    rows = (
+        LedgerEntry.objects.filter(transaction__order=order, account__kind__in=kinds, account__currency=order.currency)
+        .values_list("account__kind", "account__namespace_id")
+        .annotate(total=Sum("amount_minor"))
+        .filter(total__gt=0)
+        .order_by("account__kind", "account__namespace_id")
+    )
+    return {AccountRef(AccountKind(kind), order.currency, namespace): total for kind, namespace, total in rows}
 
 
 def _close(order: Order, row: Dispute, told: Told) -> None:

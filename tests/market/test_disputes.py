@@ -8,12 +8,15 @@ from django.test import Client
 
 from accounts.models import AuditRecord
 from common.clock import now
+from lineage.services.record import Ref, record_edge
 from market.models import Dispute, Entitlement
-from market.services.ledger import held, verify_ledger
+from market.services import listings, royalties
+from market.services.ledger import earnings, held, verify_ledger
 from market.services.refunds import refund_order
 from metering.queries import budget_of
 from registry.policies import visible_repos
-from tests.factories.market import balance, make_calls, make_endpoint, make_listing, plan_of
+from registry.services.versions import publish_version
+from tests.factories.market import balance, make_calls, make_company, make_endpoint, make_listing, make_version, plan_of
 from tests.support.stripe_server.state import DISPUTE_FEE
 from tests.support.stripe_site import FEE, PRICE
 from work.loops import run_due
@@ -101,6 +104,46 @@ def test_a_disputed_part_leaves_the_rest_of_the_calls_to_the_buyer(shop):
     shop.tell(order)
     assert (order.state, order.refunded_minor, order.returned_at is not None) == ("lost", 600, True)
     assert balance(held(shop.buyer.namespace, "EUR", order.uuid)) == 0
+    assert shop.money().get("disputed") is None
+    assert verify_ledger().is_sound
+
+
+def test_owners_upstream_bear_their_part(shop):
+    grower = make_company("grower")
+    grapes = make_version(grower, "grapes")
+    royalties.declare_terms(grower.actor, grapes.repo, basis_points=1000)
+    grapes = publish_version(grower.actor, grapes.repo, grapes.commit.oid, name="2.0")
+    wine = make_version(shop.seller, "port")
+    record_edge(Ref("version", grapes.uuid), Ref("version", wine.uuid), "derived")
+    offered = {"kind": "one_time", "price_minor": PRICE, "currency": "EUR"}
+    listing = make_listing(shop.seller, wine.repo, offered, publish=False)
+    royalties.accept(shop.seller.actor, listing, [each.terms.uuid for each in royalties.chain_of(listing)])
+    order = shop.order(plan_of(listings.publish_listing(shop.seller.actor, listing)))
+    shop.server.state.pay(order.payment_reference)
+    shop.tell(order)
+    share = earnings(grower.namespace, "EUR")
+    assert balance(share) == 179
+    half = shop.server.state.dispute(order.payment_reference, amount=1000)
+    shop.tell(order)
+    # 1999 are 1620 of the seller, 179 of the grower and 200 of the platform; of 1000 they bear 810, 90 and 100
+    assert (balance(share), shop.money()["earned"], shop.money()["fees"]) == (179 - 90, 1620 - 810, 200 - 100)
+    shop.server.state.close_dispute(half, is_won=True)
+    shop.tell(order)
+    assert (balance(share), order.state) == (179, "fulfilled")
+    assert verify_ledger().is_sound
+
+
+@pytest.mark.parametrize("is_won", [True, False])
+def test_two_disputes_of_one_order(shop, is_won):
+    order = shop.paid()
+    state = shop.server.state
+    first, second = (state.dispute(order.payment_reference, amount=amount) for amount in (700, 1299))
+    state.close_dispute(first, is_won=True)
+    shop.tell(order)
+    assert (order.state, has_access(shop, order)) == ("disputed", False)
+    state.close_dispute(second, is_won=is_won)
+    shop.tell(order)
+    assert order.state == ("fulfilled" if is_won else "lost")
     assert shop.money().get("disputed") is None
     assert verify_ledger().is_sound
 

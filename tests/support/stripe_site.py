@@ -74,7 +74,7 @@ def configure(settings, server: StripeServer) -> None:
                 "secret_key": SECRET_KEY,
                 "webhook_secrets": (WEBHOOK_SECRET,),
                 "api_base": server.url,
-                "timeout_s": 2,
+                "timeout_s": 5,
             }
         },
     }
