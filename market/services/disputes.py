@@ -1,7 +1,7 @@
 """Disputes: while one is open, access rests and the money of the sale waits in an account of its own; it ends in the state before, or
 with the money gone.
 
-    fulfilled --opened--> disputed --won---> fulfilled   (the same legs backwards, access as before, until the same day)
+    fulfilled --opened--> disputed --won---> fulfilled   (the same legs backwards, access as before)
                                    --lost--> lost        (what waited goes to the provider, access ends)
 
 A dispute of an order that was paid back already finds no sale: then the platform bears it until the bank has decided."""

@@ -74,20 +74,16 @@ def freeze_entitlement(actor: Actor, entitlement: Entitlement) -> "Budget | None
 
 
 def unfreeze_entitlement(actor: Actor, entitlement: Entitlement) -> None:
-    """Open again what rested, until the same day as before, in the caller's transaction. What is gone meanwhile (a deleted
+    """Open again what rested, in the caller's transaction. What is gone meanwhile (a deleted
     repository) stays shut. A second call changes nothing."""
     if entitlement.frozen_at is None or entitlement.revoked_at is not None:
         return
     kind = SubjectKind(entitlement.subject_kind)
     entitlement.frozen_at = None
     entitlement.save(update_fields=["frozen_at"])
-    # an entitlement may have an end of its own; its budget keeps its end while it is closed
-    until = getattr(entitlement, "valid_until", None)
     with suppress(NotFound):
         subject = require_subject(system("market"), kind, entitlement.subject_uuid)
-        grants.grant(
-            actor, subject, holder_of(entitlement.holder), LEVELS[kind], source=entitlement.source, valid_until=until
-        )
+        grants.grant(actor, subject, holder_of(entitlement.holder), LEVELS[kind], source=entitlement.source)
     if kind == SubjectKind.ENDPOINT:
         budgets.reopen(entitlement.source)
 
