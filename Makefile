@@ -7,7 +7,8 @@ PY := .venv/bin/python
 PORT ?= 8000
 HOST ?= 127.0.0.1
 MERCATO_DATA ?= data
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are processors: a worker waits for sites and programs for most of its time.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PYTEST_ARGS ?=
 # The tests start hundreds of processes: each reads the compiled modules that the first one left.
 unexport PYTHONDONTWRITEBYTECODE
