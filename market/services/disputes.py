@@ -30,7 +30,7 @@ from market.models import (
 from market.services import ledger, search_documents
 from market.services.billing import settle_upto
 from market.services.entitlements import close_entitlement, freeze_entitlement, unfreeze_entitlement
-from market.services.fulfilment import accounts_of
+from market.services.fulfilment import accounts_of, locked_order
 from market.services.ledger import AccountRef, Leg
 from market.services.payment_backend import asked, backend
 from market.services.payments import look_at_payment, order_of
@@ -55,7 +55,7 @@ def take_in_dispute(backend_name: str, reference: str) -> Dispute | None:
         # the event of the payment was lost: first things first
         look_at_payment(found.pk)
     with transaction.atomic():
-        order = _locked(found.pk)
+        order = locked_order(found.pk)
         if told.currency != order.currency:
             raise Conflict("The dispute is in another currency than the order.", code="currency_differs")
         if order.state in {OrderState.REFUNDING, OrderState.PLACED}:
@@ -202,13 +202,6 @@ def _tell(order: Order, tag: str, text: str, row: Dispute) -> None:
             url=f"/orders/{order.uuid}",
             key=f"dispute:{row.uuid}:{row.state}:{namespace.pk}",
         )
-
-
-def _locked(order_id: int) -> Order:
-    orders = Order.objects.select_for_update(of=("self",), no_key=True).select_related(
-        "listing__namespace", "plan", "buyer", "seller"
-    )
-    return orders.get(pk=order_id)
 
 
 def _entitlement_of(order: Order) -> Entitlement | None:

@@ -15,6 +15,14 @@ from market.states import ORDERS, OrderState, PlanKind
 from notices.services import notify
 
 
+def locked_order(order_id: int) -> Order:
+    """The order as it is now, locked until the caller's transaction ends; joined with listing, plan, buyer and seller."""
+    orders = Order.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "listing__namespace", "plan", "buyer", "seller"
+    )
+    return orders.get(pk=order_id)
+
+
 def fulfil(actor: Actor, order: Order) -> Order:
     """Take the money of a placed order and open access, in the caller's transaction, which holds the order's lock. Writes the
     ledger, then everything that follows from it. The state machine lets it happen once. Raises OverBudget, Conflict."""

@@ -14,7 +14,7 @@ from common.errors import Conflict, Gone, Invalid, NotFound
 from common.money import Money
 from market.models import Order, TransactionKind
 from market.services import coupons, ledger
-from market.services.fulfilment import fulfil
+from market.services.fulfilment import fulfil, locked_order
 from market.services.ledger import Leg
 from market.services.payment_backend import asked, backend, is_in_ledger
 from market.services.refunds import refund_order
@@ -75,7 +75,7 @@ def cancel_lapsed(order_id: int) -> Order:
         if error.code != "payment_refused":
             raise
         with transaction.atomic():
-            order = _locked(order_id)
+            order = locked_order(order_id)
             if order.state == OrderState.PLACED and not order.payment_reference:
                 _cancel(order, error.message)
             return order
@@ -95,7 +95,7 @@ def order_of(backend_name: str, reference: str, key: str) -> Order | None:
 
 def _apply(order_id: int, payment: Payment) -> Order:
     with transaction.atomic():
-        order = _locked(order_id)
+        order = locked_order(order_id)
         if (payment.amount_minor, payment.currency) != (order.total_minor, order.currency):
             raise Conflict("The payment is not of the order's amount.", code="amount_differs", order=str(order.uuid))
         if order.payment_reference not in {"", payment.reference}:
@@ -117,7 +117,7 @@ def _captured(order: Order, payment: Payment) -> None:
                 fulfil(_ACTOR, order)
         except (Conflict, Gone, Invalid, NotFound) as error:
             # what was bought is not there any more: then the money goes back
-            order = _locked(order.pk)
+            order = locked_order(order.pk)
             _cancel(order, f"It could not be handed over: {error.message}")
     if order.state == OrderState.CANCELLED:
         return_later(order)
@@ -171,10 +171,3 @@ def _cancel(order: Order, why: str) -> None:
         url=f"/orders/{order.uuid}",
         key=f"order:{order.uuid}:cancelled",
     )
-
-
-def _locked(order_id: int) -> Order:
-    orders = Order.objects.select_for_update(of=("self",), no_key=True).select_related(
-        "listing__namespace", "plan", "buyer", "seller"
-    )
-    return orders.get(pk=order_id)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from django.db import transaction
 
 from accounts.actors import Actor, system
@@ -17,6 +18,9 @@ from market.services.payout_accounts import describe, destination_of, hold_on
 from market.states import PAYOUTS, PayoutMethod, PayoutState
 from notices.services import notify
 from work.door import enqueue
+from work.errors import LeaseLost
+
+log = structlog.get_logger(__name__)
 
 _BATCH = 500
 _SYSTEM = system("payouts")
@@ -25,15 +29,27 @@ _SYSTEM = system("payouts")
 def run_payouts(run: str | None = None) -> int:
     """Pay every seller what is due (see `market.payable`), each in a transaction of its own; returns to how many payouts there
     are for this run. `run` names it (1 to 80 characters); by default
-    after the period, so a run that was killed or started twice goes on where it was and pays nobody twice."""
+    after the period, so a run that was killed or started twice goes on where it was and pays nobody twice. A seller who can't be
+    paid for a reason that nobody expected keeps nobody else waiting: the others are paid, then the first such error is raised."""
     run, after, count = run or present_run(), 0, 0
+    surprises: list[Exception] = []
     while True:
         accounts = PayoutAccount.objects.filter(retired_at__isnull=True, pk__gt=after).order_by("pk")
         batch = list(accounts.values_list("pk", flat=True)[:_BATCH])
         if not batch:
-            return count
-        count += sum(pay_out(pk, run=run) is not None for pk in batch)
+            break
+        for pk in batch:
+            try:
+                count += pay_out(pk, run=run) is not None
+            except LeaseLost:
+                raise
+            except Exception as error:
+                log.exception("a seller was not paid", payout_account=pk)
+                surprises.append(error)
         after = batch[-1]
+    if surprises:
+        raise surprises[0]
+    return count
 
 
 def pay_out(account_id: int, *, run: str) -> Payout | None:

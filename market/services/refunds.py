@@ -15,7 +15,7 @@ from market.policies import require_order
 from market.services import coupons, ledger, search_documents
 from market.services.billing import settle_upto
 from market.services.entitlements import close_entitlement
-from market.services.fulfilment import accounts_of
+from market.services.fulfilment import accounts_of, locked_order
 from market.services.ledger import Leg
 from market.services.payment_backend import source_of
 from market.services.returns import return_later
@@ -37,7 +37,7 @@ def refund_order(actor: Actor, order: Order, *, reason: str = "", key: str) -> O
         raise Invalid("Use at most 300 characters.", fields={"reason": "at most 300 characters"})
     _check_may_refund(actor, require_order(actor, order.uuid))
     with transaction.atomic():
-        row = _locked(order.pk)
+        row = locked_order(order.pk)
         if row.state in {OrderState.REFUNDING, OrderState.REFUNDED}:
             if row.refund_key == key:
                 return row
@@ -74,7 +74,7 @@ def finish_refunds() -> int:
 
 def _finish(order_id: int) -> bool:
     with transaction.atomic():
-        row = _locked(order_id)
+        row = locked_order(order_id)
         entitlement = _entitlement_of(row)
         budget = budget_of(entitlement.source)
         if row.state != OrderState.REFUNDING or _waits_for_calls(row, budget.held if budget else 0):
@@ -141,13 +141,6 @@ def _check_may_refund(actor: Actor, order: Order) -> None:
             f"The time to undo this order ({order.plan.refund_window_days} days) is over; ask the seller.",
             code="refund_window_over",
         )
-
-
-def _locked(order_id: int) -> Order:
-    orders = Order.objects.select_for_update(of=("self",), no_key=True).select_related(
-        "listing__namespace", "plan", "buyer", "seller"
-    )
-    return orders.get(pk=order_id)
 
 
 def _entitlement_of(order: Order) -> Entitlement:

@@ -360,6 +360,27 @@ def test_killed_at_any_step_a_payout_happened_once_or_not_at_all(tmp_path):
         assert (case["audited"], case["told"]) == (1, 1), case
 
 
+@pytest.mark.django_db
+def test_a_seller_who_cannot_be_paid_keeps_nobody_waiting(seller, monkeypatch):
+    other = make_company("orchard")
+    for each in (seller, other):
+        earn(each, 2000)
+    broken, _ = send_to(seller, "outside", "IBAN 1234567"), send_to(other, "wallet")
+    pay_out = payouts.pay_out
+
+    def stumble(pk, *, run):
+        if pk == broken.pk:
+            raise RuntimeError("nobody expected this")
+        return pay_out(pk, run=run)
+
+    monkeypatch.setattr(payouts, "pay_out", stumble)
+    with pytest.raises(RuntimeError, match="nobody expected this"):
+        payouts.run_payouts()
+    assert [payout.namespace for payout in Payout.objects.all()] == [other.namespace]
+    monkeypatch.setattr(payouts, "pay_out", pay_out)
+    assert payouts.run_payouts() == 2
+
+
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_ten_runs_at_once_pay_once():
