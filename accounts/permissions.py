@@ -15,6 +15,7 @@ class Action(StrEnum):
     LISTING_MANAGE = "market:listing:manage"
     LISTING_READ = "market:listing:read"
     LISTING_REVIEW = "market:listing:review"
+    NAMESPACE_APPROVE = "accounts:namespace:approve"
     NAMESPACE_AUDIT = "accounts:namespace:audit"
     NAMESPACE_BUY = "accounts:namespace:buy"
     NAMESPACE_MANAGE = "accounts:namespace:manage"
@@ -24,6 +25,7 @@ class Action(StrEnum):
     NAMESPACE_SELL = "accounts:namespace:sell"
     NAMESPACE_WALLET = "accounts:namespace:wallet"
     ORDER_READ = "market:order:read"
+    RECALL_MANAGE = "market:recall:manage"
     REPO_ADMIN = "registry:repo:admin"
     REPO_DISCOVER = "registry:repo:discover"
     REPO_READ = "registry:repo:read"
@@ -65,6 +67,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     PUBLISHER = "publisher"
     REVIEWER = "reviewer"
+    APPROVER = "approver"
     BUYER = "buyer"
     MEMBER = "member"
 
@@ -72,6 +75,15 @@ class Role(StrEnum):
 ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.MEMBER: frozenset({Action.NAMESPACE_READ}),
     Role.BUYER: frozenset({Action.NAMESPACE_READ, Action.NAMESPACE_BUY, Action.NAMESPACE_WALLET, Action.ORDER_READ}),
+    Role.APPROVER: frozenset(
+        {
+            Action.NAMESPACE_READ,
+            Action.NAMESPACE_APPROVE,
+            Action.NAMESPACE_BUY,
+            Action.NAMESPACE_WALLET,
+            Action.ORDER_READ,
+        }
+    ),
     Role.PUBLISHER: frozenset(
         {
             Action.NAMESPACE_READ,
@@ -93,6 +105,7 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
 LEVEL_OF_ROLE: dict[Role, Level | None] = {
     Role.MEMBER: None,
     Role.BUYER: None,
+    Role.APPROVER: None,
     Role.PUBLISHER: Level.WRITE,
     Role.REVIEWER: Level.READ,
     Role.ADMIN: Level.ADMIN,
@@ -125,6 +138,7 @@ SCOPE_OF_ACTION: dict[Action, Scope] = {
     Action.LISTING_MANAGE: Scope.MARKET_SELL,
     Action.LISTING_READ: Scope.ACCOUNT_READ,
     Action.LISTING_REVIEW: Scope.MARKET_SELL,
+    Action.NAMESPACE_APPROVE: Scope.MARKET_BUY,
     Action.NAMESPACE_AUDIT: Scope.ACCOUNT_MANAGE,
     Action.NAMESPACE_BUY: Scope.MARKET_BUY,
     Action.NAMESPACE_MANAGE: Scope.ACCOUNT_MANAGE,
@@ -134,6 +148,7 @@ SCOPE_OF_ACTION: dict[Action, Scope] = {
     Action.NAMESPACE_SELL: Scope.MARKET_SELL,
     Action.NAMESPACE_WALLET: Scope.MARKET_BUY,
     Action.ORDER_READ: Scope.MARKET_BUY,
+    Action.RECALL_MANAGE: Scope.MARKET_SELL,
     Action.REPO_ADMIN: Scope.REPO_WRITE,
     Action.REPO_DISCOVER: Scope.REPO_READ,
     Action.REPO_READ: Scope.REPO_READ,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.utils.http import http_date
 
+from market.recall_queries import notice_of
 from registry.queries import version_at
 from registry.standing import standing_of
 
@@ -15,13 +16,13 @@ _PREFIXES = {"dataset": "/datasets", "algorithm": "/algorithms"}
 
 def standing_headers(repo: Any, revision: str) -> dict[str, str]:
     """Headers for a file that was asked for by `revision`: none unless that names a version, itself or by an alias, that is
-    deprecated (`Deprecation` RFC 9745, `Sunset` RFC 8594, `Link` to the successor) or withdrawn. No query for the default branch."""
+    deprecated (`Deprecation` RFC 9745, `Sunset` RFC 8594, `Link` to the successor) withdrawn or recalled. No query for the default branch."""
     if revision in {"", repo.default_branch}:
         return {}
     version = version_at(repo, revision)
     if version is None:
         return {}
-    standing = standing_of(version)
+    standing, recall = standing_of(version), notice_of(version)
     headers = {}
     notices = []
     if standing.is_deprecated and standing.deprecated_at:
@@ -35,6 +36,8 @@ def standing_headers(repo: Any, revision: str) -> dict[str, str]:
             headers["Link"] = f'<{page}>; rel="successor-version"'
     if standing.is_yanked:
         notices.append(f"version {version.name} was withdrawn: {standing.yank_reason}")
+    if recall is not None:
+        notices.append(f"version {version.name} was recalled: {recall.reason} {recall.advice}")
     if notices:
         text = " ".join(" ".join(notices).split())
         headers["X-Version-Notice"] = text.encode("ascii", "replace").decode()[:500]

@@ -6,8 +6,10 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from accounts.actors import Actor
+from accounts.guarded import grant_tables
 from accounts.permissions import LEVEL_OF_ACTION, LEVEL_OF_ROLE, SCOPE_OF_ACTION, Action, Level
 from accounts.policies import granted
+from common.clock import now
 from common.errors import Forbidden, NotFound
 from compute.endpoint_states import EndpointVisibility
 from compute.models import Endpoint
@@ -69,6 +71,31 @@ def can(actor: Actor, endpoint: Endpoint, action: Action) -> bool:
     if role and needed <= Level.USE and endpoint.visibility == EndpointVisibility.ORGANIZATION:
         return True
     return Endpoint.objects.filter(granted(actor, Endpoint, needed), pk=endpoint.pk).exists()
+
+
+def sources_of_use(actor: Actor, endpoint: Endpoint) -> set[str]:
+    """Where the actor's own rights to call it come from: `share`, `entitlement:<uuid>`, `trial:<uuid>`. Two queries."""
+    if not actor.is_authenticated or not actor.reaches(endpoint.namespace_id):
+        return set()
+    live = Q(valid_until__isnull=True) | Q(valid_until__gt=now())
+    codenames = [f"{level.codename}_endpoint" for level in Level if level >= Level.USE]
+    of_users, of_groups = (
+        table.filter(live, content_object=endpoint, permission__codename__in=codenames)
+        for table in grant_tables(Endpoint)
+    )
+    people = of_users.filter(user_id=actor.person_id).values_list("source", flat=True)
+    groups = of_groups.filter(group_id__in=actor.group_ids).values_list("source", flat=True)
+    return {*people, *groups}
+
+
+def calls_by_role(actor: Actor, endpoint: Endpoint) -> bool:
+    """Whether the actor calls it as one of its owner's people. No query."""
+    if actor.is_system:
+        return True
+    role = actor.role_in(endpoint.namespace_id)
+    by_role = LEVEL_OF_ROLE[role] if role else None
+    in_house = role is not None and endpoint.visibility == EndpointVisibility.ORGANIZATION
+    return in_house or (by_role is not None and by_role >= Level.USE)
 
 
 def _require(actor: Actor, endpoint: Endpoint | None, action: Action) -> Endpoint:

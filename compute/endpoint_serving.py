@@ -12,17 +12,23 @@ from django.db.models import Q
 
 from accounts.access_version import access_version
 from accounts.credentials import Credential, live_credentials
+from accounts.directory import teams_by_uuid
 from accounts.permissions import LEVEL_OF_ROLE, Level, Role, Scope
 from common.clock import now
 from common.errors import Forbidden, NotFound
+from compute.endpoint_holds import held_things
 from compute.endpoint_states import LOADING, SERVING, EndpointState, EndpointVisibility
 from compute.models import Endpoint, EndpointGroupGrant, EndpointUserGrant
+from metering.cap_words import cap_in_words
 from metering.meters import Meter
-from metering.queries import open_budgets
+from metering.queries import open_budgets, open_cap_months
 from registry.queries import held_back_models
 
 ENTITLEMENT = "entitlement:"
 """Grants from such a source were bought: a call draws on a budget of their holder. Other grants are gifts of the owner."""
+TRIAL = "trial:"
+"""Grants from such a source are a day's free calls: a call draws on the budget of that source, and only where its caller has no
+other right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,8 @@ class ServedEndpoint:
     next_digest: str
     next_size_bytes: int
     is_held_back: bool = False
-    """The model file is under quarantine."""
+    """The model file is under quarantine, or its version was recalled and its calls are frozen."""
+    is_recalled: bool = False
 
     @property
     def is_serving(self) -> bool:
@@ -68,13 +75,22 @@ class ServedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A live grant on one endpoint. `payer`: the namespace whose budget it draws on."""
+    """A live grant on one endpoint. `payer`: the namespace whose budget it draws on; `source`: what it came from. What was bought draws
+    on the budgets of the same source alone: of two entitlements of an organisation one may be for some of its people only."""
 
     level: Level
     payer: UUID
-    is_bought: bool
+    source: str
     valid_until: float | None
     """Seconds since the epoch."""
+
+    @property
+    def is_bought(self) -> bool:
+        return self.source.startswith(ENTITLEMENT)
+
+    @property
+    def is_trial(self) -> bool:
+        return self.source.startswith(TRIAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +100,45 @@ class OpenBudget:
     pk: int
     is_unlimited: bool
     valid_until: float | None
+    price_micro: int = 0
+    """What a call counts for in caps on money, in millionths of a minor unit of `currency`."""
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCap:
+    """One month of a cap, a budget as well: a call takes 1 from it, or its price when the cap is in a currency."""
+
+    pk: int
+    words: str
+    """As a refusal names it."""
+    currency: str
+    starts_at: float
+    ends_at: float
+    """Seconds since the epoch."""
+    group_pk: int | None = None
+    token: UUID | None = None
+    subject: UUID | None = None
+
+    def holds_for(self, credential: Credential, endpoint: ServedEndpoint) -> bool:
+        return (
+            (self.group_pk is None or self.group_pk in credential.person.group_ids)
+            and (self.token is None or self.token == credential.uuid)
+            and (self.subject is None or self.subject == endpoint.uuid)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One way to be served: who is charged, and from which budgets (the one that ends first comes first); none: no charge."""
+    """One way to be served: who is charged, and from which budgets (the one that ends first comes first); none: no charge. A call
+    takes from every one of `caps`, too."""
 
     payer: UUID
     budgets: tuple[OpenBudget, ...] = ()
     needs_budget: bool = False
     valid_until: float | None = None
+    caps: tuple[OpenCap, ...] = ()
+    is_trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +153,10 @@ class ServingTable:
     """(endpoint, user) -> grants."""
     group_rights: dict[tuple[int, int], list[Right]] = field(default_factory=dict)
     """(endpoint, group) -> grants."""
-    budgets: dict[tuple[UUID, UUID], tuple[OpenBudget, ...]] = field(default_factory=dict)
-    """(holder namespace, endpoint) -> open budgets, the one that ends first first."""
+    budgets: dict[tuple[str, UUID], tuple[OpenBudget, ...]] = field(default_factory=dict)
+    """(source of the grant, endpoint) -> open budgets."""
+    caps: dict[UUID, tuple[OpenCap, ...]] = field(default_factory=dict)
+    """Payer -> months of caps, present and next."""
 
     def rights_of(self, credential: Credential, endpoint: ServedEndpoint) -> list[Right]:
         """The grants that reach the credential's owner, directly or through a group."""
@@ -131,20 +178,33 @@ class ServingTable:
         if not may_ask:
             raise Forbidden(f"This token lacks the scope {Scope.ENDPOINT_USE}.")
         if _calls(role, endpoint):
-            return (Seat(endpoint.namespace_uuid),)
-        found = [
-            Seat(
-                right.payer,
-                self.budgets.get((right.payer, endpoint.uuid), ()) if right.is_bought else (),
-                needs_budget=right.is_bought,
-                valid_until=right.valid_until,
-            )
-            for right in rights
-            if right.level >= Level.USE
-        ]
+            return (Seat(endpoint.namespace_uuid, caps=self._caps(endpoint.namespace_uuid, credential, endpoint)),)
+        found: dict[tuple[UUID, bool, bool, float | None], set[OpenBudget]] = {}
+        usable = [right for right in rights if right.level >= Level.USE]
+        # what is free for a day is for those who have nothing else
+        for right in [right for right in usable if not right.is_trial] or usable:
+            needs_budget = right.is_bought or right.is_trial
+            budgets = found.setdefault((right.payer, needs_budget, right.is_trial, right.valid_until), set())
+            if needs_budget:
+                budgets.update(self.budgets.get((right.source, endpoint.uuid), ()))
         if not found:
             raise Forbidden("You may see this model, but you may not call it.")
-        return tuple(sorted(set(found), key=lambda seat: (seat.needs_budget, not seat.budgets)))
+        seats = [
+            Seat(
+                payer, _in_order(budgets), needs_budget, valid_until, self._caps(payer, credential, endpoint), is_trial
+            )
+            for (payer, needs_budget, is_trial, valid_until), budgets in found.items()
+        ]
+        return tuple(sorted(seats, key=lambda seat: (seat.needs_budget, not seat.budgets)))
+
+    def _caps(self, payer: UUID, credential: Credential, endpoint: ServedEndpoint) -> tuple[OpenCap, ...]:
+        caps = self.caps.get(payer)
+        return tuple(cap for cap in caps if cap.holds_for(credential, endpoint)) if caps else ()
+
+
+def _in_order(budgets: set[OpenBudget]) -> tuple[OpenBudget, ...]:
+    """The one that ends first comes first; of those that don't, the oldest."""
+    return tuple(sorted(budgets, key=lambda each: (each.valid_until or float("inf"), each.pk)))
 
 
 def _level(role: Role | None) -> int:
@@ -169,6 +229,7 @@ def serving_table() -> ServingTable:
         .select_related("namespace")
         .defer("signature", "next_signature")
     )
+    recalled = held_things({uuid for row in rows for uuid in (row.version_uuid, row.build_uuid) if uuid is not None})
     held = held_back_models({(row.version_uuid, row.digest) for row in rows if row.version_uuid is not None})
     endpoints = [
         ServedEndpoint(
@@ -190,28 +251,33 @@ def serving_table() -> ServingTable:
             next_build_uuid=row.next_build_uuid,
             next_digest=row.next_digest,
             next_size_bytes=row.next_size_bytes,
-            is_held_back=(row.version_uuid, row.digest) in held,
+            is_held_back=(row.version_uuid, row.digest) in held
+            or not recalled.isdisjoint((row.version_uuid, row.build_uuid)),
+            is_recalled=not recalled.isdisjoint((row.version_uuid, row.build_uuid)),
         )
         for row in rows
     ]
+    budgets, payers = _budgets()
     return ServingTable(
         version,
         by_slug={each.slug: each for each in endpoints},
         by_path={(each.namespace, each.name): each for each in endpoints},
         credentials=live_credentials(),
-        user_rights=_user_rights(),
+        user_rights=_user_rights(payers),
         group_rights=_group_rights(),
-        budgets=_budgets(),
+        budgets=budgets,
+        caps=_caps(),
     )
 
 
-def _user_rights() -> dict[tuple[int, int], list[Right]]:
+def _user_rights(payers: dict[str, UUID]) -> dict[tuple[int, int], list[Right]]:
+    """A person's own grants. One that was bought is charged to whoever bought it: an organisation that gave the person a seat."""
     rights: dict[tuple[int, int], list[Right]] = defaultdict(list)
     rows = EndpointUserGrant.objects.filter(_live()).values_list(
         "content_object_id", "user_id", "permission__codename", "source", "valid_until", "user__namespace__uuid"
     )
-    for endpoint_pk, user_pk, codename, source, valid_until, payer in rows:
-        rights[endpoint_pk, user_pk].append(_right(codename, source, valid_until, payer))
+    for endpoint_pk, user_pk, codename, source, valid_until, own in rows:
+        rights[endpoint_pk, user_pk].append(_right(codename, source, valid_until, payers.get(source, own)))
     return dict(rights)
 
 
@@ -239,14 +305,48 @@ def _live() -> Q:
 
 def _right(codename: str, source: str, valid_until: datetime | None, payer: UUID) -> Right:
     level = Level[codename.removesuffix("_endpoint").upper()]
-    return Right(level, payer, source.startswith(ENTITLEMENT), _epoch(valid_until))
+    return Right(level, payer, source, _epoch(valid_until))
 
 
-def _budgets() -> dict[tuple[UUID, UUID], tuple[OpenBudget, ...]]:
-    found: dict[tuple[UUID, UUID], list[OpenBudget]] = defaultdict(list)
+def _budgets() -> tuple[dict[tuple[str, UUID], tuple[OpenBudget, ...]], dict[str, UUID]]:
+    """(open budgets by source of the grant and endpoint; who holds them, by source). A source `entitlement:<uuid>:<part>` is a part of
+    the entitlement."""
+    found: dict[tuple[str, UUID], list[OpenBudget]] = defaultdict(list)
+    payers: dict[str, UUID] = {}
     for row in open_budgets(meter=Meter.INFERENCE_CALLS):
-        found[row.holder, row.subject].append(OpenBudget(row.pk, row.granted is None, _epoch(row.valid_until)))
-    return {key: tuple(sorted(rows, key=lambda each: each.valid_until or float("inf"))) for key, rows in found.items()}
+        source = ":".join(row.source.split(":")[:2])
+        payers[source] = row.holder
+        found[source, row.subject].append(
+            OpenBudget(row.pk, row.granted is None, _epoch(row.valid_until), row.price_micro, row.currency)
+        )
+    return {key: tuple(rows) for key, rows in found.items()}, payers
+
+
+def _caps() -> dict[UUID, tuple[OpenCap, ...]]:
+    found: dict[UUID, list[OpenCap]] = defaultdict(list)
+    months = list(open_cap_months())
+    teams = teams_by_uuid(row.cap.team for row in months if row.cap is not None and row.cap.team is not None)
+    for row in months:
+        cap = row.cap
+        assert cap is not None
+        assert row.valid_from is not None
+        assert row.valid_until is not None
+        team = teams.get(cap.team) if cap.team is not None else None
+        if cap.team is not None and team is None:
+            continue
+        found[cap.holder].append(
+            OpenCap(
+                row.pk,
+                cap_in_words(cap, team=team.name if team else ""),
+                cap.currency,
+                row.valid_from.timestamp(),
+                row.valid_until.timestamp(),
+                team.group_id if team else None,
+                cap.token,
+                cap.subject,
+            )
+        )
+    return {holder: tuple(rows) for holder, rows in found.items()}
 
 
 def _epoch(at: datetime | None) -> float | None:

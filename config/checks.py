@@ -14,6 +14,7 @@ from backends.errors import BackendError
 from backends.stores.urls import store_from_url
 from common.errors import DomainError
 from common.money import EXPONENTS
+from market.overdue import dunning, overage_threshold
 from market.payable import minimum
 
 
@@ -81,6 +82,17 @@ def payout_minimum_can_be_read(app_configs: Sequence[Any] | None, **_: Any) -> l
             minimum(currency)
     except DomainError as error:
         return [Error(f"PAYOUT_MINIMUM: {error.message} Write it as 10 or 10,JPY=1000.", id="mercato.E019")]
+    return []
+
+
+@register(deploy=True)
+def dunning_can_be_read(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    try:
+        dunning()
+        for currency in EXPONENTS:
+            overage_threshold(currency)
+    except DomainError as error:
+        return [Error(f"SUBSCRIPTION_*: {error.message}", id="mercato.E021")]
     return []
 
 

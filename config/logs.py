@@ -38,6 +38,8 @@ def dictionary(log_format: str, level: str) -> dict[str, Any]:
             "django.server": {"level": "ERROR"},
             "uvicorn.access": {"level": "ERROR"},
             "gunicorn.access": {"level": "ERROR"},
+            # tells of every table of a typeface, some hundred lines for each invoice
+            "fontTools": {"level": "WARNING"},
         },
     }
 

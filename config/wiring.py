@@ -1,7 +1,11 @@
 """Every "when this, then that" between strangers, on one page. Called once per process, when all apps are loaded."""
 
+from accounts import membership_changes
+from compute import endpoint_holds
 from config import node_kinds
 from lineage import kinds
+from market import recall_queries
+from market.services import seats
 
 
 def connect() -> None:
@@ -16,3 +20,7 @@ def connect() -> None:
     kinds.register("endpoint", node_kinds.endpoints)
     kinds.register("listing", node_kinds.listings)
     kinds.register("order", node_kinds.orders)
+    # whoever leaves an organisation or a team leaves the seats that came with it
+    membership_changes.register(seats.settle_seats)
+    # endpoints stop answering with what was recalled
+    endpoint_holds.register(recall_queries.frozen_things)

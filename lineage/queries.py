@@ -136,6 +136,25 @@ def edges_into(refs: Collection[Ref], *, relations_but: Collection[str] = ()) ->
     return found
 
 
+def edges_from(refs: Collection[Ref], *, relations_but: Collection[str] = ()) -> list[tuple[Ref, Ref, str]]:
+    """The edges that start at some things, without those of the relations `relations_but`. Not filtered by rights. One query for 500."""
+    found: list[tuple[Ref, Ref, str]] = []
+    listed = sorted(refs, key=lambda ref: (ref.kind, ref.uuid))
+    for start in range(0, len(listed), 500):
+        batch = set(listed[start : start + 500])
+        edges = (
+            Edge.objects.filter(source__uuid__in=[ref.uuid for ref in batch])
+            .exclude(relation__in=list(relations_but))
+            .select_related("source", "target")
+            .order_by("pk")
+        )
+        for edge in edges:
+            source = Ref(edge.source.kind, edge.source.uuid)
+            if source in batch:
+                found.append((source, Ref(edge.target.kind, edge.target.uuid), edge.relation))
+    return found
+
+
 def ancestors(ref: Ref) -> set[Ref]:
     """Everything that went into `ref`, not filtered by rights."""
     graph = subgraph(ref, direction="up")

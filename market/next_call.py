@@ -6,9 +6,10 @@ from fractions import Fraction
 from uuid import UUID
 
 from market.models import Entitlement
-from market.rating import price_of_call
+from market.rating import price_beyond, price_of_call
 from market.services.entitlements import pack_of
 from market.states import PlanKind, SubjectKind
+from market.tiers import tiers_of
 from metering.queries import used_of_sources
 
 
@@ -24,6 +25,8 @@ class NextCall:
     """Calls left that cost nothing."""
     paid_left: int | None
     """Calls left that are paid already; None: calls without limit and without price."""
+    beyond_left: int = 0
+    """Calls left beyond the quota of a subscription, which are charged later."""
 
 
 def next_call(entitlement: Entitlement, used_calls: int) -> NextCall:
@@ -36,6 +39,13 @@ def next_call(entitlement: Entitlement, used_calls: int) -> NextCall:
         return NextCall(entitlement, price_of_call(pack, used_calls), order.currency, included, paid)
     if granted is None:
         return NextCall(entitlement, Fraction(0), order.currency, 0, None)
+    plan = order.plan
+    if plan.overage_minor is not None:
+        over = used_calls - entitlement.included_calls
+        price = price_beyond(plan.overage_minor, plan.unit_calls, tiers_of(plan), max(over, 0))
+        shown = None if used_calls >= granted else price if over >= 0 else Fraction(0)
+        beyond = max(granted - max(used_calls, entitlement.included_calls), 0)
+        return NextCall(entitlement, shown, order.currency, max(-over, 0), 0, beyond)
     # bought as a whole, or free: a call has no price of its own
     left = max(granted - used_calls, 0)
     return NextCall(entitlement, Fraction(0) if left else None, order.currency, left, 0)

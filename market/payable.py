@@ -1,6 +1,6 @@
 """What a seller can be paid now, what is held back and until when. Pure reading; the run asks it under the accounts' locks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,14 @@ HELD_SHOWN = 50
 
 
 def minimum(currency: str) -> Money:
-    """Less than this is carried over to the next run. `PAYOUT_MINIMUM` holds an amount for all currencies and others for some:
-    `("10", "JPY=1000")`. Raises Invalid when it can't be read."""
+    """Less than this is carried over to the next run. Raises Invalid when `PAYOUT_MINIMUM` can't be read."""
+    return amount_for(settings.PAYOUT_MINIMUM, currency)
+
+
+def amount_for(parts: Sequence[str], currency: str) -> Money:
+    """What a setting says for a currency: an amount for all of them and others for some, `("10", "JPY=1000")`. Raises Invalid."""
     amount = "0"
-    for part in settings.PAYOUT_MINIMUM:
+    for part in parts:
         name, is_named, value = part.rpartition("=")
         if not is_named or name.strip() == currency:
             amount = value

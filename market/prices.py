@@ -23,12 +23,14 @@ _CALL_DIGITS = 6
 
 
 def price_of(plan: "Plan") -> str:
-    """`Free`, `12.00 CRD`, `0.02 CRD / call`, `5.00 CRD / 1,000 calls`; by volume that of the first step, and that others follow."""
+    """`Free`, `12.00 CRD`, `12.00 CRD / month`, `0.02 CRD / call`, `5.00 CRD / 1,000 calls`; by volume that of the first step, and that others follow."""
     if plan.kind == PlanKind.FREE:
         return "Free"
     amount = format_money(Money(plan.price_minor, plan.currency))
     if plan.kind == PlanKind.ONE_TIME:
-        return amount
+        return f"{amount} / seat" if plan.per_seat else amount
+    if plan.kind == PlanKind.SUBSCRIPTION:
+        return f"{amount} / seat and {plan.interval}" if plan.per_seat else f"{amount} / {plan.interval}"
     per_unit = f"{amount} / call" if plan.unit_calls == 1 else f"{amount} / {plan.unit_calls:,} calls"
     return f"{per_unit}, then by volume" if plan.tiers else per_unit
 
@@ -105,7 +107,9 @@ def _judged(key: str, label: str, cells: "list[Cell]", offers: "list[list[Listin
 
 
 def _cheaper(before: "Plan", after: "Plan") -> tuple[Judgement, str]:
-    same = (before.kind, before.currency, before.unit_calls) == (after.kind, after.currency, after.unit_calls)
+    same = (before.kind, before.currency, before.unit_calls, before.per_seat, before.interval) == (
+        after.kind, after.currency, after.unit_calls, after.per_seat, after.interval,
+    )  # fmt: skip
     if not same or before.tiers != after.tiers or before.price_minor == after.price_minor:
         return Judgement.NONE, ""
     difference = Money(after.price_minor - before.price_minor, after.currency)

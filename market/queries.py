@@ -11,7 +11,18 @@ from django.db.models import Count, Model, Prefetch, Q, QuerySet, Sum
 from accounts.actors import Actor
 from common.money import Money
 from common.pagination import Page, keyset_page
-from market.models import Account, AccountKind, Coupon, Dispute, Entitlement, LedgerEntry, Listing, Order, Plan
+from market.models import (
+    Account,
+    AccountKind,
+    Coupon,
+    Dispute,
+    Entitlement,
+    LedgerEntry,
+    Listing,
+    Order,
+    Plan,
+    Subscription,
+)
 from market.next_call import NextCall, next_call
 from market.policies import public_plans, visible_listings
 from market.rating import charge_upto
@@ -188,12 +199,14 @@ class Access:
     """Cost of the calls made so far, charged or about to be; prepaid plans only."""
     next_call: NextCall | None
     """What the next call costs; None: nothing to call."""
+    subscription: Subscription | None = None
+    """What it comes from, if it is paid again and again."""
 
 
 def entitlements_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Access]:
     """What a namespace has access to through purchases, newest first. Two queries a page."""
     live = Entitlement.objects.filter(holder=namespace, revoked_at__isnull=True, frozen_at__isnull=True).select_related(
-        "order__plan", "listing__namespace"
+        "order__plan", "listing__namespace", "order__term__subscription"
     )
     page = keyset_page(live, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
     used = used_of_sources([entitlement.source for entitlement in page.items])
@@ -248,7 +261,8 @@ def _access(entitlement: Entitlement, used: int | None) -> Access:
     is_prepaid = entitlement.order.plan.kind == PlanKind.PAY_PER_CALL
     charged = charge_upto(pack_of(entitlement), used or 0) if is_prepaid else 0
     following = next_call(entitlement, used or 0) if entitlement.subject_kind == SubjectKind.ENDPOINT else None
-    return Access(entitlement, used, left, charged, following)
+    term = getattr(entitlement.order, "term", None) if entitlement.order.plan.kind == PlanKind.SUBSCRIPTION else None
+    return Access(entitlement, used, left, charged, following, term.subscription if term else None)
 
 
 def coupons_of(coupons: QuerySet[Coupon]) -> QuerySet[Coupon]:
@@ -264,3 +278,9 @@ def listings_of(seller: "Namespace") -> QuerySet[Listing]:
 def plans_of(seller: "Namespace") -> QuerySet[Plan]:
     """The plans of what a namespace lists, private and retired ones too; listings joined."""
     return Plan.objects.filter(listing__namespace=seller).select_related("listing")
+
+
+def endpoint_listings_of(namespace: "Namespace") -> list[Listing]:
+    """The listings of endpoints that a namespace has live access to, by title; sellers joined. One query."""
+    live = Entitlement.objects.filter(holder=namespace, subject_kind=SubjectKind.ENDPOINT, revoked_at__isnull=True)
+    return list(Listing.objects.filter(pk__in=live.values("listing_id")).select_related("namespace").order_by("title"))

@@ -93,6 +93,18 @@ def price_of_call(pack: CallPack, used_calls: int) -> Fraction | None:
     return Fraction(pack.total_minor * weight, weight_upto(pack.tiers, pack.paid_calls))
 
 
+def beyond_upto(price_minor: int, unit_calls: int, tiers: Sequence[Tier], calls: int) -> int:
+    """Minor units that the first `calls` (≥ 0) calls beyond a quota cost, rounded down: `price_minor` for each `unit_calls`, or by
+    `tiers`. Charged as the difference of two such values, so that it does not matter in how many steps."""
+    return (weight_upto(tiers, calls) if tiers else price_minor * calls) // unit_calls
+
+
+def price_beyond(price_minor: int, unit_calls: int, tiers: Sequence[Tier], calls: int) -> Fraction:
+    """What the call after the first `calls` beyond a quota costs, in minor units, exactly."""
+    weight = weight_upto(tiers, calls + 1) - weight_upto(tiers, calls) if tiers else price_minor
+    return Fraction(weight, unit_calls)
+
+
 def shares_upto(charged_minor: int, fee_percent: int) -> Settlement:
     """Seller and platform share of an amount; largest remainder, halves to the seller. Each share grows with the amount."""
     fee = (charged_minor * fee_percent * 2 + 99) // 200

@@ -1,4 +1,4 @@
-"""Finding listings: by words, by facets, in three orders, and never one that the actor may not see."""
+"""Finding listings: by words, by facets, in four orders, and never one that the actor may not see."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +41,7 @@ class Sort(StrEnum):
     RELEVANCE = "relevance"
     POPULAR = "popular"
     NEWEST = "newest"
+    RATED = "rated"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,12 @@ def _page(
 ) -> tuple[Ints, str | None]:
     """Row numbers of one page, best first, and the cursor of the next. A cursor holds order, key and primary key of the last
     row, so what is published or sold meanwhile shifts nothing."""
-    keys = {Sort.RELEVANCE: scores, Sort.POPULAR: index.sales, Sort.NEWEST: index.published}[order]
+    keys = {
+        Sort.RELEVANCE: scores,
+        Sort.POPULAR: index.sales,
+        Sort.NEWEST: index.published,
+        Sort.RATED: index.ratings,
+    }[order]
     if cursor:
         name, key, last = decode_cursor(cursor, 3)
         if name != order or not isinstance(key, int | float) or not isinstance(last, int):
@@ -154,7 +160,7 @@ def _page(
         rows = np.flatnonzero(hits)
         rows = rows[np.lexsort((index.ids[rows], scores[rows]))[::-1]][: limit + 1]
     else:
-        ordered = index.popular if order == Sort.POPULAR else index.newest
+        ordered = {Sort.POPULAR: index.popular, Sort.NEWEST: index.newest, Sort.RATED: index.rated}[order]
         rows = ordered[hits[ordered]][: limit + 1]
     if len(rows) <= limit:
         return rows, None

@@ -24,7 +24,7 @@ VALUES_LIMIT = 50
 """Values of a facet that are counted out: nobody reads more, and tags may be very many."""
 REBUILD_FROM = 5_000
 """Changes at once from which reading everything again is quicker than patching; older ones are of no use to anybody."""
-_NUMBERS = ("listing_id", "seller_id", "is_public", "sales", "published_us")
+_NUMBERS = ("listing_id", "seller_id", "is_public", "sales", "published_us", "rating_milli")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Facet:
 @dataclass(frozen=True)
 class Snapshot:
     """All listings at one moment, in ascending order of `ids` (int64[n], primary keys). `published`: int64[n], microseconds since
-    1970 UTC. `popular`, `newest`: int64[n], row numbers in that order, best first."""
+    1970 UTC. `ratings`: int64[n], thousandths of a star, 0 without a review. `popular`, `newest`, `rated`: int64[n], row numbers in that
+    order, best first."""
 
     number: int
     stamp: UUID | None
@@ -79,8 +80,10 @@ class Snapshot:
     is_public: Mask
     sales: Ints
     published: Ints
+    ratings: Ints
     popular: Ints
     newest: Ints
+    rated: Ints
     facets: dict[str, Facet]
 
     @property
@@ -98,7 +101,7 @@ _NONE = np.zeros(0, np.int64)
 _EMPTY = Snapshot(
     0,
     None,
-    *(_NONE, _NONE, np.zeros(0, bool), _NONE, _NONE, _NONE, _NONE),
+    *(_NONE, _NONE, np.zeros(0, bool), _NONE, _NONE, _NONE, _NONE, _NONE, _NONE),
     {name: Facet((), _NONE, _NONE) for name in FACETS},
 )
 _present = _EMPTY
@@ -134,11 +137,11 @@ def _patched(old: Snapshot, head: SearchChange, gone: Ints, fresh: list[tuple]) 
     """`old` without the listings `gone`, with the rows `fresh`."""
     kept = ~np.isin(old.ids, gone)
     columns = [
-        np.concatenate([before[kept], np.array([row[place] for row in fresh], before.dtype)])
-        for place, before in enumerate((old.ids, old.sellers, old.is_public, old.sales, old.published))
+        np.concatenate([before[kept], np.array([row[place] or 0 for row in fresh], before.dtype)])
+        for place, before in enumerate((old.ids, old.sellers, old.is_public, old.sales, old.published, old.ratings))
     ]
     order = np.argsort(columns[0])
-    ids, sellers, is_public, sales, published = (column[order] for column in columns)
+    ids, sellers, is_public, sales, published, ratings = (column[order] for column in columns)
     row_of = np.empty(len(order), np.int64)
     row_of[order] = np.arange(len(order))
     moved = np.full(old.size, -1, np.int64)
@@ -146,7 +149,7 @@ def _patched(old: Snapshot, head: SearchChange, gone: Ints, fresh: list[tuple]) 
     first_fresh = len(order) - len(fresh)
     pairs: dict[str, list[tuple[int, str]]] = {name: [] for name in FACETS}
     for place, row in enumerate(fresh, first_fresh):
-        for name, values in orjson.loads(row[5]).items():
+        for name, values in orjson.loads(row[len(_NUMBERS)]).items():
             pairs[name].extend((int(row_of[place]), value) for value in values)
     return Snapshot(
         head.number,
@@ -156,7 +159,9 @@ def _patched(old: Snapshot, head: SearchChange, gone: Ints, fresh: list[tuple]) 
         is_public,
         sales,
         published,
+        ratings,
         np.lexsort((ids, sales))[::-1],
         np.lexsort((ids, published))[::-1],
+        np.lexsort((ids, ratings))[::-1],
         {name: old.facets[name].patched(moved, pairs[name]) for name in FACETS},
     )

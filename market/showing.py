@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
+from uuid import UUID
 
 from accounts.actors import system
 from common.errors import DomainError
 from compute.endpoint_policies import visible_endpoints
 from market.models import Listing, ListingImage
+from market.recall_queries import Notice, notices_offered
 from market.states import SubjectKind
 from market.subjects import require_subject
 from registry.channels import ChannelKind, majors_of, newest_names, parse_channel, versions_on
@@ -27,6 +29,8 @@ class Showing:
 
     version: str = ""
     images: list[ListingImage] = field(default_factory=list)
+    recall: Notice | None = None
+    """What is said of that version, when it was recalled."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,30 @@ class Change:
 
 
 def showings_of(listings: Iterable[Listing]) -> dict[int, Showing]:
-    """`Showing` of each listing by primary key. At most four queries, whatever their number."""
+    """`Showing` of each listing by primary key. At most five queries, whatever their number."""
     rows = list(listings)
     repos = {each.subject_uuid: each.channel for each in rows if each.subject_kind != SubjectKind.ENDPOINT}
     served = [each.subject_uuid for each in rows if each.subject_kind == SubjectKind.ENDPOINT]
     names = newest_names(repos) if repos else {}
+    versions: dict[UUID, UUID] = {}
     if served:
-        names |= dict(visible_endpoints(_SYSTEM).filter(uuid__in=served).values_list("uuid", "version_name"))
+        rows_served = visible_endpoints(_SYSTEM).filter(uuid__in=served)
+        for uuid, name, version in rows_served.values_list("uuid", "version_name", "version_uuid"):
+            names[uuid] = name
+            if version is not None:
+                versions[uuid] = version
+    recalled = notices_offered(repos, versions.values())
     images: dict[int, list[ListingImage]] = {}
     for image in ListingImage.objects.filter(listing__in=[each.pk for each in rows]).order_by("position", "pk"):
         images.setdefault(image.listing_id, []).append(image)
-    return {each.pk: Showing(names.get(each.subject_uuid, ""), images.get(each.pk, [])) for each in rows}
+    return {
+        each.pk: Showing(
+            names.get(each.subject_uuid, ""),
+            images.get(each.pk, []),
+            recalled.get(versions.get(each.subject_uuid) or (each.subject_uuid, names.get(each.subject_uuid, ""))),
+        )
+        for each in rows
+    }
 
 
 def covers_of(listings: Iterable[Listing]) -> dict[int, ListingImage]:

@@ -149,6 +149,7 @@ _WORDS: dict[str, str] = {
     TransactionKind.RELEASE: "Unused calls of {title} paid back",
     TransactionKind.PAYOUT: "Payout: {memo}",
     TransactionKind.DISPUTE: "Sale of {title} disputed by the buyer's bank",
+    TransactionKind.REFUND: "Part of the price of {title} given back",
 }
 _REVERSED: dict[str, str] = {
     TransactionKind.CAPTURE: "Refund of {title}",

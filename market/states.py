@@ -67,10 +67,34 @@ REVIEW_CHECKS = {
 """What a reviewer confirms, one by one, before a listing is published."""
 
 
+class ThreadKind(StrEnum):
+    """A question can have an accepted answer."""
+
+    QUESTION = "question"
+    DISCUSSION = "discussion"
+
+
+class ThreadState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class ReportReason(StrEnum):
+    """Why something should not stand."""
+
+    SPAM = "spam"
+    ABUSE = "abuse"
+    OFF_TOPIC = "off_topic"
+    PRIVATE = "private"
+    UNTRUE = "untrue"
+    OTHER = "other"
+
+
 class PlanKind(StrEnum):
     FREE = "free"
     ONE_TIME = "one_time"
     PAY_PER_CALL = "pay_per_call"
+    SUBSCRIPTION = "subscription"
 
 
 class DisputeStanding(StrEnum):
@@ -80,10 +104,11 @@ class DisputeStanding(StrEnum):
 
 
 class OrderState(StrEnum):
-    """`placed`: the payment is under way; `paid`: the money is ours, what it buys is not open yet (inside one transaction);
+    """`awaiting_approval`: somebody of the buyer's organisation has to agree, nothing has moved; `placed`: the payment is under way; `paid`: the money is ours, what it buys is not open yet (inside one transaction);
     `refunding`: access is closed, calls in flight are still being counted; the money goes back when they are; `disputed`: the
     buyer's bank has taken the money back for the time being, access rests; `lost`: it did so for good."""
 
+    AWAITING_APPROVAL = "awaiting_approval"
     PLACED = "placed"
     PAID = "paid"
     FULFILLED = "fulfilled"
@@ -97,6 +122,7 @@ class OrderState(StrEnum):
 ORDERS = StateMachine(
     "order",
     {
+        OrderState.AWAITING_APPROVAL: frozenset({OrderState.PLACED, OrderState.CANCELLED}),
         OrderState.PLACED: frozenset({OrderState.PAID, OrderState.CANCELLED}),
         OrderState.PAID: frozenset({OrderState.FULFILLED}),
         OrderState.FULFILLED: frozenset({OrderState.REFUNDING, OrderState.DISPUTED}),
@@ -107,6 +133,62 @@ ORDERS = StateMachine(
         OrderState.CANCELLED: frozenset(),
     },
 )
+
+
+class ApprovalOutcome(StrEnum):
+    """What became of a wish to buy that needed an approval: nothing yet, a decision, taken back, or nobody decided in time."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"
+
+
+class Interval(StrEnum):
+    """How long a period of a subscription is."""
+
+    MONTH = "month"
+    YEAR = "year"
+
+
+class SubscriptionState(StrEnum):
+    """`past_due`: the next period could not be collected, access goes on for now; `suspended`: it rests until somebody pays;
+    `cancelled`: over, as its buyer wished; `ended`: over, as it was not paid, returned, or the listing is gone."""
+
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+
+
+_OVER = frozenset({SubscriptionState.CANCELLED, SubscriptionState.ENDED})
+SUBSCRIPTIONS = StateMachine(
+    "subscription",
+    {
+        SubscriptionState.TRIALING: frozenset({SubscriptionState.ACTIVE, SubscriptionState.PAST_DUE}) | _OVER,
+        # active again: the next period is paid
+        SubscriptionState.ACTIVE: frozenset({SubscriptionState.ACTIVE, SubscriptionState.PAST_DUE}) | _OVER,
+        SubscriptionState.PAST_DUE: frozenset({SubscriptionState.ACTIVE, SubscriptionState.SUSPENDED}) | _OVER,
+        SubscriptionState.SUSPENDED: frozenset({SubscriptionState.ACTIVE}) | _OVER,
+        SubscriptionState.CANCELLED: frozenset(),
+        SubscriptionState.ENDED: frozenset(),
+    },
+)
+UNPAID = frozenset({SubscriptionState.PAST_DUE, SubscriptionState.SUSPENDED})
+"""States in which the next period waits for its money."""
+
+
+class TermKind(StrEnum):
+    """What an order of a subscription pays: `trial`: nothing, to try it; `period`: the next one; `upgrade`: a period of a dearer plan
+    that begins at once; `overage`: calls beyond the quota."""
+
+    TRIAL = "trial"
+    PERIOD = "period"
+    UPGRADE = "upgrade"
+    OVERAGE = "overage"
 
 
 class PayoutMethod(StrEnum):
@@ -170,3 +252,65 @@ EVALUATIONS = StateMachine(
 )
 COUNTED = frozenset({EvaluationState.QUEUED, EvaluationState.RUNNING, EvaluationState.SUCCEEDED})
 """States in which an evaluation takes one of the buyer's runs."""
+
+
+class ReturnState(StrEnum):
+    """Of a request for money back. `open`: the seller has to decide; `declined`: the buyer may still ask the operator; `escalated`: the
+    operator has to decide; `rejected`: the operator has declined it, for good; `closed`: the order was undone or lost otherwise."""
+
+    OPEN = "open"
+    DECLINED = "declined"
+    ESCALATED = "escalated"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    CLOSED = "closed"
+
+
+_ENDED = frozenset({ReturnState.ACCEPTED, ReturnState.WITHDRAWN, ReturnState.CLOSED})
+RETURNS = StateMachine(
+    "return request",
+    {
+        ReturnState.OPEN: _ENDED | {ReturnState.DECLINED, ReturnState.ESCALATED},
+        ReturnState.DECLINED: frozenset({ReturnState.ESCALATED, ReturnState.CLOSED}),
+        ReturnState.ESCALATED: _ENDED | {ReturnState.REJECTED},
+        ReturnState.ACCEPTED: frozenset(),
+        ReturnState.REJECTED: frozenset(),
+        ReturnState.WITHDRAWN: frozenset(),
+        ReturnState.CLOSED: frozenset(),
+    },
+)
+WAITING_RETURNS = frozenset({ReturnState.OPEN, ReturnState.ESCALATED})
+"""Somebody has to decide; one at a time per order."""
+
+
+class ReturnStep(StrEnum):
+    """What happened to a request, in its thread. `escalated_late`: nobody had decided in time."""
+
+    ASKED = "asked"
+    WROTE = "wrote"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    ESCALATED = "escalated"
+    ESCALATED_LATE = "escalated_late"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    CLOSED = "closed"
+
+
+class ReturnSide(StrEnum):
+    """On whose behalf something was said in the thread of a request; `site`: nobody's, the site itself noted it."""
+
+    BUYER = "buyer"
+    SELLER = "seller"
+    OPERATOR = "operator"
+    SITE = "site"
+
+
+class DocumentKind(StrEnum):
+    """`invoice`: what an order cost; `credit_note`: what of an invoice was taken back; `usage_statement`: which of the calls that
+    were bought and invoiced before were used in a month, nothing to pay."""
+
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+    USAGE_STATEMENT = "usage_statement"

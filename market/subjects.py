@@ -9,6 +9,7 @@ from common.errors import Conflict, Invalid, NotFound
 from compute.endpoint_policies import require_endpoint_by_uuid, visible_endpoints
 from compute.endpoint_states import SERVING
 from lineage.services.record import Ref
+from market.recall_queries import is_sale_stopped
 from market.states import SubjectKind
 from registry.channels import LATEST, newest_on, parse_channel
 from registry.policies import require_repo_by_uuid, visible_repos
@@ -100,6 +101,7 @@ def check_sellable(kind: SubjectKind, subject: Subject, channel: str = LATEST) -
         if endpoint.state not in SERVING or endpoint.version_uuid is None:
             raise Conflict("The endpoint does not answer calls yet.", code="not_sellable")
         refuse_yanked(version_by_uuid(endpoint.version_uuid), "sold")
+        _refuse_recalled(endpoint.version_uuid, endpoint.build_uuid)
         return
     version = version_of(kind, subject, channel)
     if version is None:
@@ -107,10 +109,27 @@ def check_sellable(kind: SubjectKind, subject: Subject, channel: str = LATEST) -
             "There is no version to hand over: publish one first; those that were withdrawn do not count.",
             code="not_sellable",
         )
+    _refuse_recalled(version.uuid)
     if verdict_of(version) in UNSELLABLE or held_back_in([version.uuid]) is not None:
         raise Conflict(
             f"Scanning found something in version {version.name}, or a file of it is under quarantine: it can't be sold.",
             code="unsafe",
+        )
+
+
+def refuse_recalled(listing: "Listing") -> None:
+    """Raises Conflict when sales of what a listing hands over now were stopped by a recall; NotFound when that is gone."""
+    kind = SubjectKind(listing.subject_kind)
+    subject = require_subject(_SYSTEM, kind, listing.subject_uuid)
+    version = version_of(kind, subject, listing.channel)
+    build = cast("Endpoint", subject).build_uuid if kind == SubjectKind.ENDPOINT else None
+    _refuse_recalled(version.uuid if version else None, build)
+
+
+def _refuse_recalled(*uuids: UUID | None) -> None:
+    if any(uuid is not None and is_sale_stopped(uuid) for uuid in uuids):
+        raise Conflict(
+            "What this hands over was recalled: nothing of it is sold until it offers another version.", code="recalled"
         )
 
 

@@ -8,4 +8,8 @@ class Meter(StrEnum):
 
     INFERENCE_CALLS = "inference_calls"
     JOB_CPU_SECONDS = "job_cpu_seconds"
+    CAPPED_CALLS = "capped_calls"
+    """Calls once more, as caps count them."""
+    CAPPED_SPENDING = "capped_spending"
+    """Millionths of a minor unit, as caps on money count calls."""
     STORAGE_BYTES = "storage_bytes"

@@ -8,6 +8,37 @@ from common.ids import new_uuid
 from metering.meters import Meter
 
 
+class Cap(models.Model):
+    """How much a namespace lets be used in a month (UTC): by everybody, or by one team, one token, on one subject, or all of these. Never
+    edited: another limit is another cap. What it has left in a month is a Budget of its own."""
+
+    uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
+    holder = models.UUIDField()
+    """Uuid of the namespace that answers for the calls."""
+    team = models.UUIDField(null=True)
+    """A team that is gone holds nobody back."""
+    token = models.UUIDField(null=True)
+    subject = models.UUIDField(null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    """Empty: the limit is a number of calls. Else it is minor units of this currency."""
+    limit = models.BigIntegerField()
+    scope = models.CharField(max_length=160)
+    """Team, token, subject and currency as one text: one open cap for each."""
+    created_at = models.DateTimeField(default=now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["holder", "scope"], condition=models.Q(ended_at__isnull=True), name="cap_open_once"
+            ),
+            models.CheckConstraint(condition=models.Q(limit__gte=0), name="cap_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.limit} {self.currency or 'calls'}"
+
+
 class Budget(models.Model):
     """How much of one meter a namespace may use of one subject (an endpoint, say). `granted` null: without limit.
     Left is granted − used − held."""
@@ -22,7 +53,16 @@ class Budget(models.Model):
     granted = models.BigIntegerField(null=True)
     used = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
+    valid_from = models.DateTimeField(null=True)
+    """Null: since it was opened."""
     valid_until = models.DateTimeField(null=True)
+    cap = models.ForeignKey(Cap, null=True, on_delete=models.CASCADE, related_name="budgets")
+    """Of the budget of one month of a cap."""
+    price_micro = models.BigIntegerField(default=0)
+    """What one unit counts for in caps on money: millionths of a minor unit of `currency`; 0: nothing."""
+    currency = models.CharField(max_length=3, blank=True)
+    warned_percent = models.PositiveSmallIntegerField(default=0)
+    """The highest threshold of use that people have been told of."""
     created_at = models.DateTimeField(default=now)
     closed_at = models.DateTimeField(null=True)
 
@@ -37,6 +77,11 @@ class Budget(models.Model):
         indexes = [
             models.Index(fields=["subject", "meter"], condition=models.Q(closed_at__isnull=True), name="budget_open"),
             models.Index(fields=["holder", "-created_at"], name="budget_of_holder"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(closed_at__isnull=True, granted__gt=0, warned_percent__lt=100),
+                name="budget_to_warn",
+            ),
         ]
 
     def __str__(self) -> str:

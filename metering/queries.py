@@ -1,15 +1,16 @@
 """Reading usage and budgets. The caller has obtained the subject or the payer."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import TruncDate
 
 from common.clock import now
 from metering.meters import Meter
-from metering.models import Budget, UsageRecord
+from metering.models import Budget, Cap, UsageRecord
 
 
 def usage_total(
@@ -25,14 +26,16 @@ def usage_total(
 
 
 def daily_usage(
-    meter: Meter, *, subject: UUID | None = None, payer: UUID | None = None, days: int = 30
+    meter: Meter, *, subject: UUID | None = None, payer: UUID | None = None, days: int = 30, source: str = ""
 ) -> list[tuple[date, int]]:
-    """Units used per day (UTC), the last `days` days, oldest first, days without use included."""
+    """Units used per day (UTC), the last `days` days, oldest first, days without use included; with `source` only those drawn
+    from budgets whose source begins so."""
     today = now().date()
     first = today - timedelta(days=days - 1)
     since = now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+    records = _records(meter, subject, payer, since, None)
     rows = (
-        _records(meter, subject, payer, since, None)
+        (records.filter(budget__source__startswith=source) if source else records)
         .annotate(day=TruncDate("occurred_at"))
         .values("day")
         .annotate(total=Sum("quantity"))
@@ -89,3 +92,84 @@ def _records(
 def used_of_sources(sources: Iterable[str]) -> dict[str, int]:
     """Units used of the budgets that these sources opened, by source. One query."""
     return dict(Budget.objects.filter(source__in=list(sources)).values_list("source", "used"))
+
+
+def open_cap_months() -> QuerySet[Budget]:
+    """The months of caps that are not over, those that begin later too; caps joined."""
+    months = Budget.objects.filter(
+        cap__isnull=False, cap__ended_at__isnull=True, closed_at__isnull=True, valid_until__gt=now()
+    )
+    return months.select_related("cap").order_by("pk")
+
+
+def caps_of(holder: UUID) -> QuerySet[Cap]:
+    """The open caps of a namespace."""
+    return Cap.objects.filter(holder=holder, ended_at__isnull=True)
+
+
+def months_of(caps: Iterable[Cap], start: datetime) -> dict[int, Budget]:
+    """The budgets of caps in the month that begins at `start`, by primary key of the cap. One query."""
+    rows = Budget.objects.filter(cap__in=list(caps), valid_from=start)
+    return {each.cap_id: each for each in rows if each.cap_id is not None}
+
+
+def weights_of(budget_ids: Iterable[int]) -> dict[int, tuple[Meter, int]]:
+    """(meter, price of a unit in millionths of a minor unit) of budgets by primary key. One query."""
+    rows = Budget.objects.filter(pk__in=set(budget_ids)).values_list("pk", "meter", "price_micro")
+    return {pk: (Meter(meter), price) for pk, meter, price in rows}
+
+
+def budgets_to_warn(thresholds: Iterable[int], *, limit: int = 500) -> list[tuple[Budget, int]]:
+    """Open budgets of which more is used than people have been told, each with the highest threshold (per cent) that it is above."""
+    found: dict[int, tuple[Budget, int]] = {}
+    alive = Budget.objects.filter(closed_at__isnull=True, granted__gt=0, warned_percent__lt=100)
+    for percent in sorted(thresholds):
+        # about: the exact comparison follows, in whole numbers that the database's own would overflow
+        rows = alive.filter(warned_percent__lt=percent, used__gte=F("granted") / 100.0 * (percent * 0.999999))
+        for row in rows.select_related("cap").order_by("pk")[:limit]:
+            if row.granted and row.used * 100 >= row.granted * percent:
+                found[row.pk] = (row, percent)
+    return [found[pk] for pk in sorted(found)]
+
+
+def usage_by_token(payer: UUID, sources: Iterable[str], *, since: datetime) -> dict[tuple[str, str], int]:
+    """Calls that a payer made since then on the budgets that these sources opened, by source and token (text of its uuid, empty when it
+    was not noted). One query."""
+    records = _records(Meter.INFERENCE_CALLS, None, payer, since, None).filter(budget__source__in=list(sources))
+    rows = records.values_list("budget__source", "detail__token").annotate(total=Sum("quantity")).order_by()
+    return {(source, token or ""): total for source, token, total in rows}
+
+
+def cap_by_uuid(uuid: UUID | str) -> Cap | None:
+    """An open cap."""
+    return Cap.objects.filter(uuid=uuid, ended_at__isnull=True).first()
+
+
+def tokens_used(payer: UUID, *, since: datetime, limit: int = 200) -> list[UUID]:
+    """The tokens that a payer's calls were made with since then, the busiest first. One query."""
+    records = _records(Meter.INFERENCE_CALLS, None, payer, since, None)
+    rows = records.values("detail__token").annotate(total=Sum("quantity")).order_by("-total")
+    return [UUID(row["detail__token"]) for row in rows[:limit] if row["detail__token"]]
+
+
+def usage_by_subject_and_day(
+    meter: Meter, subjects: Iterable[UUID], *, since: datetime, until: datetime, zone: tzinfo
+) -> list[tuple[UUID, date, int]]:
+    """Units used of each of these subjects on each day (in `zone`) of [since, until); days without use are left out. One query, none
+    for no subjects."""
+    pks = list(subjects)
+    if not pks:
+        return []
+    records = _records(meter, None, None, since, until).filter(subject__in=pks)
+    days = records.annotate(day=TruncDate("occurred_at", tzinfo=zone)).order_by()
+    return list(days.values_list("subject", "day").annotate(total=Sum("quantity")))
+
+
+def usage_by_subject_and_token(
+    meter: Meter, payer: UUID, *, since: datetime, until: datetime
+) -> list[tuple[UUID, str, int]]:
+    """Units that a payer used in [since, until), by subject and the token they were used with (its uuid; empty: not noted). One query."""
+    records = _records(meter, None, payer, since, until).order_by()
+    token = KeyTextTransform("token", "detail")
+    rows = records.annotate(token=token).values_list("subject", "token").annotate(total=Sum("quantity"))
+    return [(subject, name or "", total) for subject, name, total in rows]

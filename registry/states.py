@@ -76,12 +76,14 @@ def worst(verdicts: Iterable[str]) -> Verdict:
 
 
 class Origin(StrEnum):
-    """Who put something under quarantine. What scanning and staff hold back only staff can release."""
+    """Who put something under quarantine. What scanning and staff hold back only staff can release; what a recall holds back, those who
+    may write to the repository still get."""
 
     SCAN = "scan"
     LIST = "list"
     STAFF = "staff"
     OWNER = "owner"
+    RECALL = "recall"
 
 
 class AccessState(StrEnum):

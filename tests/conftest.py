@@ -10,7 +10,13 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
 
-from tests.support.databases import restore_after_transactional_test, snapshot_databases
+from tests.support.databases import (
+    drop_template,
+    fetch_migrated,
+    keep_migrated,
+    restore_after_transactional_test,
+    snapshot_databases,
+)
 from tests.support.site import LiveSite, started_site
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_site", "_django_db_helper"}
@@ -67,11 +73,32 @@ def data_folder(tmp_path: Path, settings) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker) -> None:
+def django_db_keepdb() -> bool:
+    """On SQLite the database of a test process is a new file that has what the migrations made, or is not there."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def kept_databases(request: pytest.FixtureRequest) -> Path:
+    """Where a run leaves the migrated database for the next one."""
+    return request.config.cache.mkdir("databases")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings, kept_databases: Path) -> None:
+    fetch_migrated(kept_databases)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker, kept_databases: Path) -> Iterator[None]:
     """The migrated database, remembered: tests that commit are undone by putting this state back."""
     with django_db_blocker.unblock():
+        keep_migrated(kept_databases)
         snapshot_databases()
     TransactionTestCase._fixture_teardown = restore_after_transactional_test
+    yield
+    with django_db_blocker.unblock():
+        drop_template()
 
 
 @pytest.fixture(scope="session")

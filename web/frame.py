@@ -9,13 +9,26 @@ from notices.queries import unread_count
 
 THEMES = ("auto", "light", "dark")
 SECTIONS = (
-    ("Market", "/", ("/listings", "/orders", "/library", "/evaluations", "/certificates")),
+    (
+        "Market",
+        "/",
+        (
+            "/listings",
+            "/orders",
+            "/invoices",
+            "/library",
+            "/approvals",
+            "/subscriptions",
+            "/evaluations",
+            "/certificates",
+        ),
+    ),
     ("Models", "/models", ()),
     ("Datasets", "/datasets", ()),
     ("Algorithms", "/algorithms", ()),
     ("Jobs", "/jobs", ()),
     ("Endpoints", "/endpoints", ()),
-    ("Sell", "/sell", ("/earnings", "/payouts")),
+    ("Sell", "/sell", ("/earnings", "/payouts", "/recalls")),
     ("Licences", "/licences", ("/waivers",)),
 )
 

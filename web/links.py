@@ -45,6 +45,14 @@ def order_url(uuid: UUID | str) -> str:
     return f"/orders/{uuid}"
 
 
+def invoice_url(uuid: UUID | str) -> str:
+    return f"/invoices/{uuid}"
+
+
+def subscription_url(uuid: UUID | str) -> str:
+    return f"/subscriptions/{uuid}"
+
+
 def payout_url(uuid: UUID | str) -> str:
     return f"/payouts/{uuid}"
 

@@ -2,6 +2,7 @@
 
 from django.db import IntegrityError, transaction
 
+from accounts import membership_changes
 from accounts.actors import Actor
 from accounts.models import Membership, Organization, TeamMembership, User
 from accounts.permissions import Action, Role
@@ -70,6 +71,7 @@ def remove_member(actor: Actor, organization: Organization, username: str) -> No
         membership.delete()
         user.groups.remove(*groups)
         _record(actor, organization, "accounts:member:removed", user)
+        membership_changes.tell(actor, organization.namespace.pk)
         bump_access_version()
 
 

@@ -3,6 +3,7 @@
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
+from accounts import membership_changes
 from accounts.actors import Actor
 from accounts.models import Membership, Organization, Team, TeamMembership
 from accounts.permissions import Action
@@ -36,6 +37,7 @@ def delete_team(actor: Actor, team: Team) -> None:
         if Team.objects.filter(pk=team.pk).delete()[0]:
             Group.objects.filter(pk=team.group_id).delete()
             _record(actor, organization, "accounts:team:deleted", team=team.name)
+            membership_changes.tell(actor, team.organization.namespace.pk)
             bump_access_version()
 
 
@@ -55,6 +57,7 @@ def add_to_team(actor: Actor, team: Team, username: str) -> TeamMembership:
         if is_new:
             member.user.groups.add(team.group_id)
             _record(actor, team.organization, "accounts:team:joined", team=team.name, user=member.user.username)
+            membership_changes.tell(actor, team.organization.namespace.pk)
             bump_access_version()
     return row
 
@@ -70,6 +73,7 @@ def remove_from_team(actor: Actor, team: Team, username: str) -> None:
         row.user.groups.remove(team.group_id)
         row.delete()
         _record(actor, team.organization, "accounts:team:left", team=team.name, user=row.user.username)
+        membership_changes.tell(actor, team.organization.namespace.pk)
         bump_access_version()
 
 

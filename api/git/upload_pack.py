@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpRequest
 
+from accounts.actors import Actor
 from api.git.pktlines import DATA, DELIMITER, FATAL, FLUSH, PROGRESS, Lines, Mark, band, gathered, line
 from common.errors import DomainError, Invalid, TooLarge
-from registry.services import repos
+from registry.services import reading, repos
 from registry.services.gitobjects import Cut, Fetch, Filter, GitRef, full_name, pack, refs_of
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _ls_refs(repo: "Repo", arguments: Iterable[bytes]) -> Iterator[bytes]:
 class _Wish:
     """What a client asks for, in either version."""
 
+    reader: Actor
     wants: list[str] = field(default_factory=list)
     haves: list[str] = field(default_factory=list)
     shallow: list[str] = field(default_factory=list)
@@ -157,17 +159,17 @@ def _filter(text: str) -> Filter:
     raise Invalid("The filters known here are blob:none and blob:limit=<bytes>.")
 
 
-def answer(request: HttpRequest, repo: "Repo") -> Iterator[bytes]:
+def answer(request: HttpRequest, actor: Actor, repo: "Repo") -> Iterator[bytes]:
     """The answer to one request, whose body is read at once. What is wrong with it is said in git's way, which git shows."""
     lines = Lines(request, MAX_REQUEST_BYTES)
     try:
-        pieces = _version_2(repo, lines) if version_of(request) == 2 else _version_0(repo, lines)
+        pieces = (_version_2 if version_of(request) == 2 else _version_0)(actor, repo, lines)
     except DomainError as error:
         pieces = iter([line(f"ERR {error.message}")])
     return pieces
 
 
-def _version_2(repo: "Repo", lines: Lines) -> Iterator[bytes]:
+def _version_2(actor: Actor, repo: "Repo", lines: Lines) -> Iterator[bytes]:
     command, arguments = b"", []
     while not isinstance(read := lines.read(), Mark):
         if read.startswith(b"command="):
@@ -180,7 +182,7 @@ def _version_2(repo: "Repo", lines: Lines) -> Iterator[bytes]:
         case b"ls-refs":
             return _ls_refs(repo, arguments)
         case b"fetch":
-            wish = _Wish()
+            wish = _Wish(actor)
             for argument in arguments:
                 wish.take(_text(argument))
             return _fetch_2(repo, wish)
@@ -210,8 +212,8 @@ def _fetch_2(repo: "Repo", wish: _Wish) -> Iterator[bytes]:
     yield from _packed(repo, fetch, wish, is_banded=True)
 
 
-def _version_0(repo: "Repo", lines: Lines) -> Iterator[bytes]:
-    wish = _Wish()
+def _version_0(actor: Actor, repo: "Repo", lines: Lines) -> Iterator[bytes]:
+    wish = _Wish(actor)
     for raw in lines.until_flush():
         text = _text(raw)
         if not wish.wants:
@@ -276,6 +278,7 @@ def _packed(repo: "Repo", fetch: Fetch, wish: _Wish, *, is_banded: bool) -> Iter
         try:
             if not wish.haves:
                 repos.count_download(repo)
+            reading.note_fetched(wish.reader, repo, wish.wants)
             if not is_banded:
                 yield from gathered(pack(plan))
                 return

@@ -33,7 +33,7 @@ def info_refs(request: HttpRequest, actor: Actor, kind: str, namespace: str, nam
 def upload_pack(request: HttpRequest, actor: Actor, kind: str, namespace: str, name: str) -> HttpResponseBase:
     """Clone and fetch."""
     repo = require_repo(actor, kind, namespace, name, Action.REPO_READ)
-    return _streamed(sending.answer(request, repo), "git-upload-pack")
+    return _streamed(sending.answer(request, actor, repo), "git-upload-pack")
 
 
 def receive_pack(request: HttpRequest, actor: Actor, kind: str, namespace: str, name: str) -> HttpResponseBase:

@@ -17,7 +17,6 @@ from api.hf.routing import base_url
 from api.hf.views_resolve import send_blob
 from api.hf.wire import LFS_TYPE, json_response, repo_path
 from common.errors import DomainError, Gone, Invalid, NotFound, Unauthenticated
-from registry import queries
 from registry.policies import require_contributor, require_repo, require_repo_by_uuid
 from registry.services import quarantine, uploads
 
@@ -71,7 +70,7 @@ def batch(request: HttpRequest, actor: Actor, kind: str, namespace: str, name: s
 def _downloads(actor: Actor, repo: Any, items: list[Any], *, site: str) -> list[dict[str, Any]]:
     named = [_named(item) for item in items]
     held = uploads.held(repo, [oid for oid, _ in named])
-    stopped = queries.held_back(repo.pk, (blob.pk for blob in held.values()))
+    stopped = quarantine.held_for(actor, repo, (blob.pk for blob in held.values()))
     answers = []
     for oid, size_bytes in named:
         answer: dict[str, Any] = {"oid": oid, "size": size_bytes}
@@ -170,7 +169,7 @@ def get_object(request: HttpRequest, actor: Actor, signed: str) -> HttpResponseB
     blob = uploads.held(repo, [sha256]).get(sha256)
     if blob is None:
         raise NotFound("This repository has no such object.")
-    quarantine.require_free(repo, [blob])
+    quarantine.require_free(repo, [blob], actor=reader)
     return send_blob(request, blob, filename=sha256, headers={"ETag": f'"{sha256}"'})
 
 

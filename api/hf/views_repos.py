@@ -15,6 +15,7 @@ from api.hf.errors import NotHere
 from api.hf.information import EXPANDABLE, information_of, prepare
 from api.hf.routing import base_url, flag, linked, place_of, whole_number
 from common.errors import Conflict, Invalid
+from market.recall_queries import notice_at
 from registry import queries
 from registry.errors import RepoExists, RepoNotFound
 from registry.policies import require_repo
@@ -180,6 +181,8 @@ def information(
         blobs=flag(request.GET.get("blobs")),
         with_security=flag(request.GET.get("securityStatus")),
     )
+    if (recall := notice_at(commit.pk)) is not None:
+        data["recall"] = wire.recall(recall)
     if request.headers.get("X-HF-Download-Counter") == "1":
         repos.count_download(repo)
     response = wire.json_response(data)

@@ -18,7 +18,7 @@ from api.standing import standing_headers
 from registry import queries
 from registry.errors import EntryNotFound
 from registry.policies import require_repo
-from registry.services import quarantine, repos, storage
+from registry.services import quarantine, reading, repos, storage
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 _ATTACHMENT = {
@@ -45,7 +45,9 @@ def resolve(request: HttpRequest, actor: Actor, kind: str, namespace: str, name:
         if _counts(request, entry, place.revision):
             repos.count_download(repo)
 
-    quarantine.require_free(repo, [entry.ref])
+    quarantine.require_free(repo, [entry.ref], actor=actor)
+    if request.method != "HEAD":
+        reading.note_reading(actor, repo, place.commit)
     return send_blob(
         request,
         queries.blob_of(entry),

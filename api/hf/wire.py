@@ -125,3 +125,15 @@ def storage_line(repo: "Repo", size_bytes: int, total_bytes: int) -> dict[str, A
         "storage": size_bytes,
         "storagePercent": size_bytes / total_bytes,
     }
+
+
+def recall(notice: Any) -> dict[str, Any]:
+    """Why the version at a revision was recalled; clients that do not know the field ignore it."""
+    return {
+        "uuid": str(notice.uuid),
+        "category": notice.category,
+        "severity": notice.severity,
+        "reason": notice.reason,
+        "advice": notice.advice,
+        "recalledAt": notice.recalled_at.isoformat(),
+    }

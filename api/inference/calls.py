@@ -88,8 +88,11 @@ async def infer(
     request_id = new_uuid()
     try:
         loaded = service.engine.get(endpoint.digest) if endpoint.may_answer else None
+        load_ns = 0
         if loaded is None:
+            load_began = time.perf_counter_ns()
             loaded = await service.loaded(endpoint)
+            load_ns = time.perf_counter_ns() - load_began
         declared = _declared(headers)
         reserved = UNKNOWN_LENGTH_BYTES if declared is None else declared
         service.waiting.take(reserved)
@@ -114,7 +117,8 @@ async def infer(
                         credential.uuid,
                         ticket.budget_pk,
                         time.time_ns() // 1000,
-                    )
+                    ),
+                    ticket.caps,
                 )
             except BaseException:
                 service.purse.give_back(ticket)
@@ -141,7 +145,14 @@ async def infer(
         log.exception("a call failed", request_id=str(request_id), endpoint=endpoint.slug)
         raise InternalError(f"Something went wrong on our side; the request's id is {request_id}.") from error
     _count(statistics, request, answer, began=began, parsed=parsed, computed=computed)
-    await _send(send, payload, head_length, (b"x-request-id", str(request_id).encode()), headers, extra)
+    own = ((b"x-request-id", str(request_id).encode()), _timing(load_ns, answer.infer_ns))
+    await _send(send, payload, head_length, own, headers, extra)
+
+
+def _timing(load_ns: int, infer_ns: int) -> Header:
+    """`server-timing`, milliseconds: what the model took, and a cold start where there was one."""
+    load = b"load;dur=%.1f, " % (load_ns / 1e6) if load_ns else b""
+    return b"server-timing", load + b"compute;dur=%.3f" % (infer_ns / 1e6)
 
 
 async def _compute(service: Service, loaded: LoadedModel, request: InferRequest) -> Answer:
@@ -176,9 +187,14 @@ def _count(
 
 
 async def _send(
-    send: Send, payload: bytes, head_length: int | None, request_id: Header, headers: Headers, extra: tuple[Header, ...]
+    send: Send,
+    payload: bytes,
+    head_length: int | None,
+    own: tuple[Header, ...],
+    headers: Headers,
+    extra: tuple[Header, ...],
 ) -> None:
-    found: tuple[Header, ...] = (request_id, *extra)
+    found: tuple[Header, ...] = (*own, *extra)
     content_type = JSON_TYPE
     if head_length is not None:
         content_type = BINARY_TYPE

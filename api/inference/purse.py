@@ -9,11 +9,12 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from common.errors import OverBudget
-from compute.endpoint_serving import OpenBudget, Seat
+from compute.endpoint_serving import OpenBudget, OpenCap, Seat
 
 FIRST_SLICE = 8
 LARGEST_SLICE = 8192
@@ -28,6 +29,9 @@ USABLE_S = 60.0
 SPENT_S = 0.5
 """For so long a budget that had nothing left is not asked again."""
 
+_SPENT = "The calls that were bought for this model are used up: buy more to go on."
+_SPENT_TRIAL = "Today's free calls are used up: choose a plan to go on, or come back tomorrow (UTC)."
+
 Hold = Callable[[int, int], Coroutine[Any, Any, int]]
 Release = Callable[[int, int], Coroutine[Any, Any, None]]
 
@@ -36,6 +40,9 @@ Release = Callable[[int, int], Coroutine[Any, Any, None]]
 class _Slice:
     remaining: int = 0
     size: int = FIRST_SLICE
+    """In calls."""
+    unit: int = 1
+    """The most that one call has taken from it."""
     usable_until: float = 0.0
     used_at: float = 0.0
     spent_until: float = 0.0
@@ -45,11 +52,12 @@ class _Slice:
 
 @dataclass(slots=True)
 class Ticket:
-    """One unit taken for one call. `budget_pk` 0: none was needed."""
+    """One unit taken for one call. `budget_pk` 0: none was needed. `caps`: (budget of a cap's month, what was taken from it)."""
 
     payer: UUID
     budget_pk: int = 0
     is_held: bool = False
+    caps: tuple[tuple[int, int], ...] = ()
 
 
 class Purse:
@@ -66,6 +74,11 @@ class Purse:
         now = time.time()
         for seat in seats:
             if seat.valid_until is not None and seat.valid_until <= now:
+                continue
+            if seat.caps:
+                ticket = self._take_capped(seat, now)
+                if ticket is not None:
+                    return ticket
                 continue
             if not seat.needs_budget:
                 return Ticket(seat.payer)
@@ -92,12 +105,14 @@ class Purse:
                 return ticket
             pending = self._first_unspent(seats)
             if pending is None:
-                raise OverBudget("The calls that were bought for this model are used up: buy more to go on.")
-            held = self._slices.setdefault(pending.pk, _Slice())
+                raise self._refusal(seats)
+            pk, amount = pending
+            held = self._slices.setdefault(pk, _Slice())
+            held.unit = max(held.unit, amount)
             held.waiting += 1
             try:
                 if held.refill is None:
-                    self._begin_refill(pending.pk, held)
+                    self._begin_refill(pk, held)
                 assert held.refill is not None
                 await asyncio.shield(held.refill)
             finally:
@@ -107,6 +122,8 @@ class Purse:
         """The call was not served."""
         if ticket.is_held:
             self._slices.setdefault(ticket.budget_pk, _Slice()).remaining += 1
+        for pk, amount in ticket.caps:
+            self._slices.setdefault(pk, _Slice()).remaining += amount
 
     def forget_spent(self) -> None:
         """Rights have changed: ask again."""
@@ -130,17 +147,62 @@ class Purse:
                 self._give_up(pk, held)
         await asyncio.gather(*self._releases, return_exceptions=True)
 
-    def _first_unspent(self, seats: tuple[Seat, ...]) -> OpenBudget | None:
+    def _take_capped(self, seat: Seat, now: float) -> Ticket | None:
+        """A ticket from one of the seat's budgets and all of its caps, or from none of them."""
+        for budget in _choices(seat, now):
+            needs = _needs(seat, budget, now)
+            found = [self._slices.get(pk) for pk, _ in needs]
+            if not all(
+                held is not None and held.remaining >= amount and now < held.usable_until
+                for held, (_, amount) in zip(found, needs, strict=True)
+            ):
+                continue
+            for held, (pk, amount) in zip(found, needs, strict=True):
+                assert held is not None
+                held.remaining -= amount
+                held.used_at = now
+                low = held.size * held.unit // 2
+                if held.remaining < low and held.refill is None and now >= held.spent_until:
+                    self._begin_refill(pk, held)
+            is_held = budget is not None and not budget.is_unlimited
+            return Ticket(seat.payer, budget.pk if budget else 0, is_held, tuple(needs[1:] if is_held else needs))
+        return None
+
+    def _first_unspent(self, seats: tuple[Seat, ...]) -> tuple[int, int] | None:
+        """The budget that is to be asked next, and how much of it a call takes; None when no way is left."""
         now = time.time()
         for seat in seats:
             if seat.valid_until is not None and seat.valid_until <= now:
                 continue
-            for budget in seat.budgets:
-                held = self._slices.get(budget.pk)
-                is_over = budget.valid_until is not None and budget.valid_until <= now
-                if not is_over and (held is None or now >= held.spent_until):
-                    return budget
+            for budget in _choices(seat, now):
+                lacking = [
+                    (pk, amount)
+                    for pk, amount in _needs(seat, budget, now)
+                    if (held := self._slices.get(pk)) is None or held.remaining < amount or now >= held.usable_until
+                ]
+                if lacking and not any(self._is_spent(pk, now) for pk, _ in lacking):
+                    return lacking[0]
         return None
+
+    def _is_spent(self, pk: int, now: float) -> bool:
+        held = self._slices.get(pk)
+        return held is not None and now < held.spent_until
+
+    def _refusal(self, seats: tuple[Seat, ...]) -> OverBudget:
+        """Names the cap that is in the way, if it is one: a budget may be left behind it."""
+        now = time.time()
+        for seat in seats:
+            for budget in _choices(seat, now):
+                needs = dict(_needs(seat, budget, now))
+                if budget is not None and self._is_spent(budget.pk, now):
+                    continue
+                for cap in seat.caps:
+                    if cap.pk in needs and self._is_spent(cap.pk, now):
+                        return OverBudget(
+                            f"A cap is used up: {cap.words}. It opens again on {_first_of_next(cap)}, or when it is raised.",
+                            code="cap_reached",
+                        )
+        return OverBudget(_SPENT_TRIAL if all(seat.is_trial for seat in seats) else _SPENT)
 
     def _give_up(self, pk: int, held: _Slice) -> None:
         amount, held.remaining = held.remaining, 0
@@ -169,12 +231,36 @@ class Purse:
                 held.size = min(LARGEST_SLICE, held.size * GROWTH)
             # what is on its way back counts as free
             await asyncio.gather(*self._releases, return_exceptions=True)
-            got = await self._hold(pk, max(held.size, held.waiting))
+            got = await self._hold(pk, max(held.size, held.waiting) * held.unit)
             if got:
                 held.remaining += got
                 held.usable_until = now + USABLE_S
                 held.used_at = time.time()
-            else:
+            if not got or held.remaining < held.unit:
                 held.spent_until = time.time() + SPENT_S
         finally:
             held.refill = None
+
+
+def _choices(seat: Seat, now: float) -> tuple[OpenBudget, ...] | tuple[None]:
+    """What a call could draw on: budgets that have not ended, or, where none is needed, none."""
+    if not seat.needs_budget:
+        return (None,)
+    return tuple(each for each in seat.budgets if each.valid_until is None or each.valid_until > now)
+
+
+def _needs(seat: Seat, budget: OpenBudget | None, now: float) -> list[tuple[int, int]]:
+    """What one call takes: a unit of its budget, if that has an end, and from each cap of this month 1 or its price."""
+    needs = [] if budget is None or budget.is_unlimited else [(budget.pk, 1)]
+    for cap in seat.caps:
+        if cap.starts_at <= now < cap.ends_at:
+            amount = 1
+            if cap.currency:
+                amount = budget.price_micro if budget is not None and budget.currency == cap.currency else 0
+            if amount:
+                needs.append((cap.pk, amount))
+    return needs
+
+
+def _first_of_next(cap: OpenCap) -> str:
+    return f"{datetime.fromtimestamp(cap.ends_at, UTC):%-d %b %Y} UTC"

@@ -8,6 +8,7 @@ import fcntl
 import os
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from api.inference.database import with_connection
 from api.inference.spool import Call, Segment
 from common.errors import DomainError
 from metering.meters import Meter
+from metering.queries import weights_of
 from metering.services import budgets, usage
 from metering.services.usage import Usage
 
@@ -79,7 +81,7 @@ class Recorder:
     def _record(self, segment: Segment) -> int:
         calls = segment.calls()
         try:
-            new = usage.record_many([_usage(each) for each in calls], owner=segment.owner)
+            new = usage.record_many(_usages(calls), owner=segment.owner)
         except ObjectDoesNotExist:
             # a budget is gone: the database was put back to an older state. Kept aside for the operator.
             kept = self.root / f"{segment.owner}-{segment.path.stem}{REJECTED}"
@@ -90,6 +92,32 @@ class Recorder:
             return 0
         segment.path.unlink()
         return new
+
+
+def _usages(calls: list[Call]) -> list[Usage]:
+    """The calls, and for each what it counts for in caps: an event of its own beside it, by the budget of the cap's month. A second
+    reading of the file finds the same."""
+    if all(call.budget_id >= 0 for call in calls):
+        return [_usage(call) for call in calls]
+    drawn_from = {call.request: call.budget_id for call in calls if call.budget_id >= 0}
+    weights = weights_of(abs(call.budget_id) for call in calls if call.budget_id)
+    found = []
+    for call in calls:
+        if call.budget_id >= 0:
+            found.append(_usage(call))
+        elif (known := weights.get(-call.budget_id)) is not None:
+            _, price_micro = weights.get(drawn_from.get(call.request, 0), (None, 0))
+            quantity = price_micro if known[0] == Meter.CAPPED_SPENDING else 1
+            found.append(
+                replace(
+                    _usage(call),
+                    meter=known[0],
+                    budget=-call.budget_id,
+                    quantity=quantity,
+                    source_id=f"{call.request}:{-call.budget_id}",
+                )
+            )
+    return found
 
 
 def _usage(call: Call) -> Usage:

@@ -13,7 +13,7 @@ from common.errors import DomainError
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-_EXPOSED = b"inference-header-content-length, x-request-id, retry-after"
+_EXPOSED = b"inference-header-content-length, x-request-id, retry-after, server-timing"
 
 
 async def reply(

@@ -107,7 +107,9 @@ class Service:
         return found
 
     def refuse_held_back(self, endpoint: ServedEndpoint) -> None:
-        """Raises Conflict when the model's file is under quarantine."""
+        """Raises Conflict when the model's file is under quarantine or its version was recalled."""
+        if endpoint.is_recalled:
+            raise Conflict("The version of this model was recalled, so it is not served.", code="recalled")
         if endpoint.is_held_back:
             raise Conflict("The file of this model is under quarantine, so it is not served.", code="quarantined")
 

@@ -20,7 +20,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -43,7 +43,8 @@ class Call:
     endpoint: UUID
     token: UUID
     budget_id: int
-    """0: drawn from no budget."""
+    """0: drawn from no budget. Negative: not a call, but what the call of the same request before it counts for in a cap; the budget of
+    the cap's month, with a minus."""
     at_us: int
     """Microseconds since the epoch."""
 
@@ -93,9 +94,12 @@ class Spool:
         self._syncer = threading.Thread(target=self._sync_for_ever, name="spool-sync", daemon=True)
         self._syncer.start()
 
-    def append(self, call: Call) -> None:
-        """Hand one record to the kernel. Raises OSError, with nothing kept, when the disk is full."""
+    def append(self, call: Call, caps: tuple[tuple[int, int], ...] = ()) -> None:
+        """Hand the record of a call, and one for each cap that it counts for, to the kernel, in one write: they stay in one file. Raises
+        OSError, with nothing kept, when the disk is full."""
         raw = call.pack()
+        if caps:
+            raw += b"".join(replace(call, budget_id=-pk).pack() for pk, _ in caps)
         try:
             written = os.write(self._descriptor, raw)
         except OSError:

@@ -238,7 +238,8 @@ class CardBackend(ABC):
     @abstractmethod
     def charge(self, *, key: str, customer: str, amount_minor: int, currency: str, description: str) -> Payment:
         """Take money from the card that was left last, without its owner. Same `key` again: the same payment, as it is now.
-        FAILED: the bank refused, or wants to see the owner. Raises Missing when no card is left."""
+        FAILED: the bank refused, or wants to see the owner. `look`, `refund` and `look_dispute` know the payment as any other. Raises
+        Missing when no card is left."""
 
 
 class MeterBackend(ABC):

@@ -28,7 +28,7 @@ from backends.contracts.payments import (
 )
 from backends.errors import ConfigError, Missing, Rejected
 from backends.payments.stripe_accounts import StripeAccounts
-from backends.payments.stripe_cards import StripeCards
+from backends.payments.stripe_cards import INTENT, StripeCards, fee_of
 from backends.payments.stripe_wire import THREE_DIGITS, Wire, first_of, text_of
 
 TOLERANCE_S = 300
@@ -112,37 +112,40 @@ class StripePayments(StripeAccounts, StripeCards, PaymentBackend):
         return self._payment(session) if is_first else self.look(session.id, key=key)
 
     def look(self, reference: str, *, key: str) -> Payment:
+        if reference.startswith(INTENT):
+            return self.look_charge(reference, key=key)
         session = self._session(reference)
         if session.client_reference_id != key:
             raise Missing(f"the payment {reference[:80]!r} has another key")
         return self._payment(session)
 
     def refund(self, reference: str, amount_minor: int, *, key: str) -> Refund:
-        session = self._session(reference)
+        intent = self._intent(reference)
         # Stripe may have forgotten the key after a day; the refund itself carries it for ever.
-        earlier = self._refund_of(session, key)
+        earlier = self._refund_of(intent, key)
         if earlier is not None:
             if earlier.amount_minor != amount_minor and earlier.state != RefundState.FAILED:
                 raise Rejected("this key was used for a refund of another amount")
             return earlier
-        if amount_minor < 1 or session.payment_intent is None:
+        if amount_minor < 1 or not intent:
             raise Rejected("a refund gives back at least 1, of what was paid")
-        params = {"payment_intent": _id(session.payment_intent), "amount": amount_minor, "metadata": {"key": key}}
+        params = {"payment_intent": intent, "amount": amount_minor, "metadata": {"key": key}}
         made, _ = self.wire.create(
-            self.wire.client.v1.refunds.create, params, f"refund:{key}", find=lambda: self._refund_object(session, key)
+            self.wire.client.v1.refunds.create, params, f"refund:{key}", find=lambda: self._refund_object(intent, key)
         )
         return _refund(made)
 
     def look_refund(self, reference: str, *, key: str) -> Refund | None:
-        return self._refund_of(self._session(reference), key)
+        return self._refund_of(self._intent(reference), key)
 
     def look_dispute(self, reference: str) -> Dispute:
         found = self.wire.read(self.wire.client.v1.disputes.retrieve, reference)
         payment = ""
         if found.payment_intent is not None:
-            params = {"payment_intent": _id(found.payment_intent), "limit": 1}
+            intent = _id(found.payment_intent)
+            params = {"payment_intent": intent, "limit": 1}
             sessions = self.wire.read(self.wire.client.v1.checkout.sessions.list, params)
-            payment = sessions.data[0].id if sessions.data else ""
+            payment = sessions.data[0].id if sessions.data else self.charged(intent)
         state = (
             DisputeState.LOST
             if found.status in _LOST
@@ -189,7 +192,7 @@ class StripePayments(StripeAccounts, StripeCards, PaymentBackend):
         elif listing == Listing.REFUNDS:
             found = self.wire.read(v1.refunds.list, {**params, "expand": ["data.charge"]})
             items = [
-                Change("", "refund", Topic.PAYMENT, "", first_of(each.charge, "metadata", "order"), each.created)
+                Change("", "refund", Topic.PAYMENT, "", _key_of_charge(each.charge), each.created)
                 for each in found.data
             ]
         else:
@@ -233,14 +236,21 @@ class StripePayments(StripeAccounts, StripeCards, PaymentBackend):
             tax_minor=details.amount_tax if details is not None and self._with_tax else None,
         )
 
-    def _refund_of(self, session: Any, key: str) -> Refund | None:
-        found = self._refund_object(session, key)
+    def _intent(self, reference: str) -> str:
+        """What Stripe calls the money of a payment; empty while there is none. Raises Missing."""
+        if reference.startswith(INTENT):
+            return reference
+        session = self._session(reference)
+        return _id(session.payment_intent) if session.payment_intent is not None else ""
+
+    def _refund_of(self, intent: str, key: str) -> Refund | None:
+        found = self._refund_object(intent, key)
         return _refund(found) if found is not None else None
 
-    def _refund_object(self, session: Any, key: str) -> Any:
-        if session.payment_intent is None:
+    def _refund_object(self, intent: str, key: str) -> Any:
+        if not intent:
             return None
-        params: dict[str, Any] = {"payment_intent": _id(session.payment_intent), "limit": _PAGE}
+        params: dict[str, Any] = {"payment_intent": intent, "limit": _PAGE}
         return self.wire.find(
             self.wire.client.v1.refunds.list, params, lambda each: text_of(each.metadata, "key") == key
         )
@@ -274,7 +284,7 @@ class StripePayments(StripeAccounts, StripeCards, PaymentBackend):
         account = told.get("account") or ""
         if bool(told.get("livemode")) != self._is_live or (account and not type_.startswith("account.")):
             return Change(topic=Topic.NOTHING, **made)
-        key = text_of(about.get("metadata"), "order")
+        key = text_of(about.get("metadata"), "order") or text_of(about.get("metadata"), "charge")
         if type_.startswith("checkout.session."):
             return Change(
                 topic=Topic.PAYMENT, reference=str(about["id"]), key=about.get("client_reference_id") or key, **made
@@ -288,12 +298,8 @@ class StripePayments(StripeAccounts, StripeCards, PaymentBackend):
         return Change(topic=Topic.NOTHING, **made)
 
 
-def fee_of(charge: Any, currency: str) -> int | None:
-    """What Stripe keeps of a charge; None while it is not told, or when the platform's account is in another currency."""
-    moved = charge.balance_transaction if charge is not None else None
-    if not isinstance(moved, stripe.BalanceTransaction) or moved.currency.upper() != currency:
-        return None
-    return int(moved.fee)
+def _key_of_charge(charge: Any) -> str:
+    return first_of(charge, "metadata", "order") or first_of(charge, "metadata", "charge")
 
 
 def _refund(made: Any) -> Refund:

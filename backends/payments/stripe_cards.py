@@ -8,6 +8,10 @@ from backends.contracts.payments import CardBackend, MeterBackend, Payment, Paym
 from backends.errors import Missing, Rejected
 from backends.payments.stripe_wire import Wire, meaning
 
+INTENT = "pi_"
+"""How the reference of a payment that was taken from a card begins; the one of a Checkout is that of its session."""
+_EXPANDED = ["latest_charge.balance_transaction"]
+
 
 class StripeCards(CardBackend, MeterBackend):
     """A buyer is a customer there; the card is the one that Checkout kept last (`setup_future_usage`)."""
@@ -55,6 +59,18 @@ class StripeCards(CardBackend, MeterBackend):
             return Payment(_intent_of(declined), PaymentState.FAILED, amount_minor, currency)
         return _payment(made)
 
+    def look_charge(self, intent: str, *, key: str) -> Payment:
+        """What Stripe says now of a payment that was taken from a card. Raises Missing."""
+        found = self.wire.read(self.wire.client.v1.payment_intents.retrieve, intent, {"expand": _EXPANDED})
+        if _key_of(found) != key:
+            raise Missing(f"the payment {intent[:80]!r} has another key")
+        return _payment(found)
+
+    def charged(self, intent: str) -> str:
+        """The reference of the payment of an intent, if it was taken from a card for an order of ours; else empty."""
+        found = self.wire.read(self.wire.client.v1.payment_intents.retrieve, intent)
+        return intent if _key_of(found) else ""
+
     def report_usage(self, *, key: str, meter: str, customer: str, quantity: int, at: int) -> None:
         params = {
             "event_name": meter,
@@ -83,8 +99,25 @@ def _intent_of(declined: stripe.CardError) -> str:
     return str(body.get("error", {}).get("payment_intent", {}).get("id", ""))
 
 
+def fee_of(charge: Any, currency: str) -> int | None:
+    """What Stripe keeps of a charge; None while it is not told, or when the platform's account is in another currency."""
+    moved = charge.balance_transaction if charge is not None else None
+    if not isinstance(moved, stripe.BalanceTransaction) or moved.currency.upper() != currency:
+        return None
+    return int(moved.fee)
+
+
 def _payment(intent: Any) -> Payment:
     state = {"succeeded": PaymentState.CAPTURED, "processing": PaymentState.WAITING}.get(
         intent.status, PaymentState.FAILED
     )
-    return Payment(intent.id, state, intent.amount, intent.currency.upper())
+    currency = intent.currency.upper()
+    charge = intent.latest_charge if isinstance(intent.latest_charge, stripe.Charge) else None
+    return Payment(
+        intent.id,
+        state,
+        intent.amount,
+        currency,
+        refunded_minor=charge.amount_refunded if charge else 0,
+        fee_minor=fee_of(charge, currency),
+    )

@@ -21,6 +21,7 @@ from accounts.services.grants import Holder
 from common.clock import now
 from common.errors import Conflict, Invalid
 from common.ids import is_name
+from compute.endpoint_holds import refuse_held
 from compute.endpoint_policies import require_endpoint_by_uuid
 from compute.endpoint_states import ENDPOINTS, LOADING, EndpointState, EndpointVisibility
 from compute.models import Endpoint, EndpointGroupGrant, EndpointUserGrant
@@ -253,6 +254,7 @@ def _model_of(actor: Actor, version_uuid: UUID | str, build_uuid: UUID | str | N
     if version.repo.kind != RepoKind.MODEL:
         raise Invalid("Only versions of models can be deployed.", fields={"version_uuid": "not a model"})
     refuse_yanked(version, "deployed")
+    refuse_held(version.uuid, "deployed")
     build = build_named(version, build_uuid) if build_uuid else None
     if build is not None:
         refuse_withdrawn(build, "deployed")

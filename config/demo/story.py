@@ -27,10 +27,11 @@ from config.demo.calls import Caller
 from config.demo.offers import MODELS, Model, questions_for
 from config.demo.storing import operations_of
 from market.models import Listing, Plan
+from market.order_terms import terms_for
 from market.policies import require_listing
 from market.queries import balances
 from market.ready_queries import facts_of
-from market.services import billing, listings, orders, wallet
+from market.services import billing, listings, orders, trials, wallet
 from market.states import PlanKind, SubjectKind
 from metering.meters import Meter
 from metering.queries import usage_total
@@ -38,11 +39,12 @@ from registry.errors import RepoNotFound
 from registry.models import Repo, Version
 from registry.policies import require_repo
 from registry.queries import version_named, versions_of
-from registry.services import commits, repos, versions
+from registry.services import commits, repos, studies, versions
 from registry.states import Gate, RepoKind, Visibility
 
 CREDITS_MINOR = 250_00
 SUPPORT = "help@example.org"
+TRIAL_CALLS = 10
 _PATIENCE_S = 600
 _POLL_S = 0.3
 
@@ -69,6 +71,7 @@ class Story:
         self._open_models()
         served = self._deploy(trained)
         self._sell(served)
+        self._measure(trained, small)
         self._buy(served)
         self._call(served, trained)
         self._bill(served)
@@ -195,6 +198,13 @@ class Story:
                 },
                 model.plan,
             )  # fmt: skip
+            listing = require_listing(self.seller, SELLER.organization, f"api-{model.name}")
+            trials.set_trial_calls(self.seller, listing, TRIAL_CALLS)
+
+    def _measure(self, trained: dict[str, Version], small: Version) -> None:
+        """How quick the models are on this machine, which the cost pages reckon with. A worker finds out meanwhile."""
+        for version in (*trained.values(), small):
+            studies.ask_speed(self.seller, version)
 
     def _buy(self, served: dict[str, Endpoint]) -> None:
         """Credits for the second organisation, which buys calls of each endpoint, the digits model and a data set."""
@@ -205,10 +215,12 @@ class Story:
         wanted |= {f"model-{MODELS[0].name}": 1, f"data-{data.SETS[0].name}": 1}
         for slug, packs in wanted.items():
             listing = require_listing(self.buyer, SELLER.organization, slug)
+            plan = _plan_of(listing)
             orders.place_order(
                 self.buyer,
                 buyer_namespace=BUYER.organization,
-                plan_uuid=_plan_of(listing).uuid,
+                plan_uuid=plan.uuid,
+                accept_terms=terms_for(plan).digest,
                 quantity=packs,
                 key=f"demo:{slug}",
             )

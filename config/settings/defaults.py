@@ -8,6 +8,7 @@ from config.settings.env import (
     mail_from_url,
     payments_from,
 )
+from config.settings.hardware import hardware_prices
 
 ENV = Environment()
 
@@ -96,6 +97,10 @@ PUBLIC_URL = ENV.public_url
 INFERENCE_URL = ENV.inference_url
 JOB_RUNNER = ENV.job_runner
 BLIND_RUNS_PER_MONTH = ENV.blind_runs_per_month
+TRIAL_CALLS_PER_DAY = ENV.trial_calls_per_day
+HARDWARE_PRICES = hardware_prices(ENV.hardware_prices)
+HARDWARE_PRICES_ARE_DEFAULT = not ENV.hardware_prices
+HOSTING_UTILISATION_PERCENT = min(100, max(1, ENV.hosting_utilisation_percent))
 BLIND_ROWS_MAX = max(50, ENV.blind_rows_max)
 GARBAGE_WINDOW_DAYS = max(2, ENV.garbage_window_days)
 STORAGE_QUOTA_BYTES = ENV.storage_quota_bytes
@@ -104,8 +109,16 @@ INFERENCE_MEMORY_BYTES = ENV.inference_memory_bytes
 INFERENCE_CALLS_PER_S = ENV.inference_calls_per_s
 PLATFORM_FEE_PERCENT = ENV.platform_fee_percent
 PAYOUT_EVERY_DAYS = max(1, ENV.payout_every_days)
+SITE_TERMS = ENV.site_terms
+PURCHASE_APPROVAL_DAYS = max(1, ENV.purchase_approval_days)
 PAYOUT_HOLDING_DAYS = ENV.payout_holding_days
 PAYOUT_MINIMUM = ENV.payout_minimum
+RETURN_DECISION_DAYS = max(1, ENV.return_decision_days)
+SUBSCRIPTION_NOTICE_DAYS = ENV.subscription_notice_days
+SUBSCRIPTION_RETRY_DAYS = ENV.subscription_retry_days
+SUBSCRIPTION_GRACE_DAYS = ENV.subscription_grace_days
+SUBSCRIPTION_END_DAYS = ENV.subscription_end_days
+SUBSCRIPTION_OVERAGE = ENV.subscription_overage
 LISTING_REVIEW = ENV.listing_review
 LISTING_CODE = ENV.listing_code
 PAYMENTS = payments_from(ENV)

@@ -23,6 +23,12 @@ def _flag(name: str, *, default: bool = False) -> bool:
     return raw in {"1", "true", "yes"}
 
 
+def _file(name: str) -> str:
+    """The text of the file that a variable names; empty when it is not set."""
+    path = os.environ.get(name, "")
+    return Path(path).read_text(encoding="utf-8") if path else ""
+
+
 def _number(name: str, default: int) -> int:
     raw = _text(name, str(default))
     if not raw.isascii() or not raw.isdigit():
@@ -58,11 +64,22 @@ class Environment:
     """`smtp://user:password@host:port?tls=1`; empty: mails are written to `mail/` in the data folder."""
     email_from: str = field(default_factory=lambda: _text("EMAIL_FROM", "Mercato <mercato@localhost>"))
     platform_fee_percent: int = field(default_factory=lambda: _number("PLATFORM_FEE_PERCENT", 10))
+    site_terms: str = field(default_factory=lambda: _file("SITE_TERMS_FILE"))
+    purchase_approval_days: int = field(default_factory=lambda: _number("PURCHASE_APPROVAL_DAYS", 7))
     payout_every_days: int = field(default_factory=lambda: _number("PAYOUT_EVERY_DAYS", 7))
     payout_holding_days: int = field(default_factory=lambda: _number("PAYOUT_HOLDING_DAYS", 14))
     """How long what was earned stays here, so that a refund finds it."""
     payout_minimum: tuple[str, ...] = field(default_factory=lambda: _list("PAYOUT_MINIMUM", "10"))
     """Less is carried over to the next run: an amount for all currencies, then others for some: `10,JPY=1000`."""
+    return_decision_days: int = field(default_factory=lambda: _number("RETURN_DECISION_DAYS", 5))
+    """How long a seller has to decide a request for money back, and a buyer to take a declined one to the operator."""
+    subscription_notice_days: int = field(default_factory=lambda: _number("SUBSCRIPTION_NOTICE_DAYS", 3))
+    subscription_retry_days: tuple[str, ...] = field(default_factory=lambda: _list("SUBSCRIPTION_RETRY_DAYS", "1,3,7"))
+    """Days after the first failure on which a renewal is tried again."""
+    subscription_grace_days: int = field(default_factory=lambda: _number("SUBSCRIPTION_GRACE_DAYS", 7))
+    subscription_end_days: int = field(default_factory=lambda: _number("SUBSCRIPTION_END_DAYS", 30))
+    subscription_overage: tuple[str, ...] = field(default_factory=lambda: _list("SUBSCRIPTION_OVERAGE", "50"))
+    """Calls beyond a quota are charged before the period ends when they come to so much; written as PAYOUT_MINIMUM."""
     listing_review: bool = field(default_factory=lambda: _flag("LISTING_REVIEW"))
     """True: staff look at every listing that strangers would see before it is published."""
     listing_code: bool = field(default_factory=lambda: _flag("LISTING_CODE", default=True))
@@ -82,6 +99,12 @@ class Environment:
     """How many jobs may run at once; the others wait, fairly."""
     blind_runs_per_month: int = field(default_factory=lambda: _number("BLIND_RUNS_PER_MONTH", 5))
     """Blind evaluations that a buyer may have of one listing in a calendar month, where its seller sets no other figure; 0: none."""
+    trial_calls_per_day: int = field(default_factory=lambda: _number("TRIAL_CALLS_PER_DAY", 0))
+    """Calls a day to a listed endpoint that a person may make without buying, where its seller sets no other figure; 0: none."""
+    hardware_prices: str = field(default_factory=lambda: _text("HARDWARE_PRICES"))
+    """Machines to run models on, as JSON: `[{"name", "currency", "hour_minor", "memory_gb", "is_site"}, …]`."""
+    hosting_utilisation_percent: int = field(default_factory=lambda: _number("HOSTING_UTILISATION_PERCENT", 50))
+    """How busy such a machine is at most when the cost of running a model oneself is reckoned."""
     blind_rows_max: int = field(default_factory=lambda: _number("BLIND_ROWS_MAX", 10_000))
     """The largest test set of a blind evaluation, in rows."""
     garbage_window_days: int = field(default_factory=lambda: _number("GARBAGE_WINDOW_DAYS", 7))

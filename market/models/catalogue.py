@@ -7,7 +7,7 @@ from django.db.models.functions import Lower
 
 from common.clock import now
 from common.ids import NAME_LIMIT, new_uuid
-from market.states import ListingState, PlanKind, SubjectKind, Visibility
+from market.states import Interval, ListingState, PlanKind, SubjectKind, Visibility
 
 
 def _one_of(words: type[StrEnum]) -> list[str]:
@@ -44,8 +44,17 @@ class Listing(models.Model):
     state = models.CharField(max_length=12, default=ListingState.DRAFT, choices=[(w, w) for w in _one_of(ListingState)])
     blind_runs = models.PositiveSmallIntegerField(null=True)
     """Blind evaluations that one buyer may have in a month; null: as the site says, 0: none."""
+    trial_calls = models.PositiveIntegerField(null=True)
+    """Calls a day that a person may make to its endpoint without buying; null: as the site says, 0: none."""
     sales = models.BigIntegerField(default=0)
     """Orders that were fulfilled; refunded ones are taken off."""
+    rating_count = models.PositiveIntegerField(default=0)
+    """Buyer reviews that stand (not hidden)."""
+    rating_sum = models.PositiveIntegerField(default=0)
+    """Their stars together."""
+    likes = models.PositiveIntegerField(default=0)
+    told_version = models.CharField(max_length=100, blank=True)
+    """The version on its channel that followers know of."""
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
@@ -92,18 +101,31 @@ class Plan(models.Model):
     kind = models.CharField(max_length=12, choices=[(word, word) for word in _one_of(PlanKind)])
     name = models.CharField(max_length=80)
     price_minor = models.BigIntegerField()
-    """FREE: 0. ONE_TIME: for good. PAY_PER_CALL: for one pack of `unit_calls` calls; with `tiers` that of the first tier."""
+    """FREE: 0. ONE_TIME: for good. PAY_PER_CALL: for one pack of `unit_calls` calls; with `tiers` that of the first tier.
+    SUBSCRIPTION: for one period."""
     currency = models.CharField(max_length=3)
     unit_calls = models.PositiveIntegerField(default=1)
-    """PAY_PER_CALL: calls in a pack, 1 or 1000. Else 1."""
+    """PAY_PER_CALL: calls in a pack, 1 or 1000. SUBSCRIPTION with overage: how many calls `overage_minor` is for. Else 1."""
     included_calls = models.BigIntegerField(null=True)
-    """PAY_PER_CALL: free calls that come with each order. On an endpoint otherwise: all calls there are, null without
-    limit. Null where nothing is called."""
+    """PAY_PER_CALL: free calls that come with each order. SUBSCRIPTION: calls of each period. On an endpoint otherwise: all calls
+    there are. Null without limit, and where nothing is called."""
+    per_seat = models.BooleanField(default=False)
+    """ONE_TIME and what is paid again and again: the price is that of one seat, and an organisation gives its seats to members
+    and teams. `included_calls` come with each seat; all seats draw on them together."""
     refund_window_days = models.PositiveIntegerField(default=0)
     """Days in which the buyer may undo the order without asking."""
     tiers = models.JSONField(default=list)
     """PAY_PER_CALL with prices by volume: `[[up_to_calls, price_minor], …]`, rising, the last `up_to_calls` null. Of the paid calls
-    of one order those up to and with number `up_to_calls` cost `price_minor` for each `unit_calls`. Else empty."""
+    of one order those up to and with number `up_to_calls` cost `price_minor` for each `unit_calls`. So for SUBSCRIPTION, of the calls
+    beyond the quota of one period. Else empty."""
+    interval = models.CharField(max_length=5, blank=True, choices=[(word, word) for word in _one_of(Interval)])
+    """SUBSCRIPTION: how long a period is. Else empty."""
+    trial_days = models.PositiveSmallIntegerField(default=0)
+    """SUBSCRIPTION: days that cost nothing, once for each buyer and listing."""
+    overage_minor = models.BigIntegerField(null=True)
+    """SUBSCRIPTION: what `unit_calls` calls beyond the quota cost, with `tiers` those of the first; null: the quota is a hard stop."""
+    overage_calls = models.BigIntegerField(null=True)
+    """SUBSCRIPTION with overage: how many calls beyond the quota there are at most in one period."""
     offered_to = models.ForeignKey("accounts.Namespace", null=True, on_delete=models.PROTECT, related_name="+")
     """A private offer: nobody but this namespace sees and buys it. Null: everybody."""
     offer_ends_at = models.DateTimeField(null=True)
@@ -118,8 +140,23 @@ class Plan(models.Model):
             models.UniqueConstraint(fields=["listing", "number"], name="plan_number_once"),
             models.CheckConstraint(
                 condition=models.Q(kind=PlanKind.FREE, price_minor=0)
-                | models.Q(kind__in=[PlanKind.ONE_TIME, PlanKind.PAY_PER_CALL], price_minor__gt=0),
+                | models.Q(
+                    kind__in=[PlanKind.ONE_TIME, PlanKind.PAY_PER_CALL, PlanKind.SUBSCRIPTION], price_minor__gt=0
+                ),
                 name="plan_price_fits_kind",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind=PlanKind.SUBSCRIPTION, interval__in=_one_of(Interval))
+                | (
+                    ~models.Q(kind=PlanKind.SUBSCRIPTION)
+                    & models.Q(interval="", trial_days=0, overage_minor__isnull=True, overage_calls__isnull=True)
+                ),
+                name="plan_interval_fits_kind",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(overage_minor__isnull=True, overage_calls__isnull=True)
+                | models.Q(overage_minor__gt=0, overage_calls__gt=0, included_calls__isnull=False),
+                name="plan_overage_has_limit",
             ),
             models.CheckConstraint(condition=models.Q(unit_calls__in=[1, 1000]), name="plan_unit_calls"),
             models.CheckConstraint(

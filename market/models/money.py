@@ -56,6 +56,8 @@ class TransactionKind(StrEnum):
     PAYOUT = "payout"
     DISPUTE = "dispute"
     PROVIDER_FEE = "provider_fee"
+    REFUND = "refund"
+    """A part of a price goes back."""
 
 
 class Account(models.Model):

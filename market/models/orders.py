@@ -21,7 +21,8 @@ class Order(models.Model):
     total_minor = models.BigIntegerField()
     """What the buyer pays: the price of the plan less `discount_minor`."""
     discount_minor = models.BigIntegerField(default=0)
-    """What a coupon took off. The seller bears it: fee and earnings are shares of `total_minor`."""
+    """What a coupon took off (the seller bears it: fee and earnings are shares of `total_minor`), or what was left of the period of a
+    subscription that this order replaces."""
     refunded_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     fee_percent = models.PositiveSmallIntegerField()
@@ -35,7 +36,7 @@ class Order(models.Model):
     """Where the buyer completes the payment, if the backend has such a page."""
     tax_minor = models.BigIntegerField(null=True)
     """The tax within `total_minor` as the payment provider reckoned it; null: not told."""
-    state = models.CharField(max_length=12, default=OrderState.PLACED, choices=[(s.value, s.value) for s in OrderState])
+    state = models.CharField(max_length=20, default=OrderState.PLACED, choices=[(s.value, s.value) for s in OrderState])
     placed_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=now)
     paid_at = models.DateTimeField(null=True)
@@ -79,6 +80,12 @@ class Order(models.Model):
         redemption = getattr(self, "redemption", None)
         return redemption.coupon.code if redemption else ""
 
+    @property
+    def terms_digest(self) -> str:
+        """Of the terms that it was placed on; nothing for orders from before they were kept. Wants `acceptance__terms` joined."""
+        acceptance = getattr(self, "acceptance", None)
+        return acceptance.terms.digest if acceptance else ""
+
 
 class Entitlement(models.Model):
     """What an order opens for its buyer, as long as it is not revoked. `source` is the name of its grant and its budget."""
@@ -93,16 +100,19 @@ class Entitlement(models.Model):
     """Calls that may be made, those included; null: no limit, or nothing to call."""
     included_calls = models.BigIntegerField(default=0)
     """Calls of `granted_calls` that cost nothing; they are used first."""
+    seats = models.PositiveIntegerField(null=True)
+    """How many people of an organisation may use it; null: everybody whom the holder stands for."""
     held_minor = models.BigIntegerField(default=0)
     """What all its paid calls cost together: put aside when it was bought, charged as they are made."""
     settled_calls = models.BigIntegerField(default=0)
-    """Calls that have been charged: the watermark of billing."""
+    """Calls that have been charged: the watermark of billing. Of a subscription those beyond the quota."""
     created_at = models.DateTimeField(default=now)
     revoked_at = models.DateTimeField(null=True)
     frozen_at = models.DateTimeField(null=True)
     """Since when access rests because the payment is disputed; null: it does not."""
     settled_up_at = models.DateTimeField(null=True)
-    """When the last of the held money had been charged or returned; billing leaves it alone from then on."""
+    """When the last of the held money had been charged or returned, or the last call beyond a quota been charged; billing leaves it
+    alone from then on."""
 
     class Meta:
         indexes = [

@@ -15,6 +15,8 @@ class ListingDocument(models.Model):
     is_public = models.BooleanField()
     """False: only members of the seller's namespace find it."""
     sales = models.BigIntegerField(default=0)
+    rating_milli = models.IntegerField(null=True)
+    """`market/stars.py`: the Bayesian average of its buyer reviews, in thousandths of a star; null without a review."""
     published_us = models.BigIntegerField()
     """Microseconds since 1970 UTC: a number is read many times faster than an instant."""
     title = models.TextField()

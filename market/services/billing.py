@@ -5,13 +5,16 @@ from django.db import transaction
 from common.clock import now
 from common.errors import DomainError
 from market import rating
+from market.invoices import calls_memo
 from market.models import Entitlement, TransactionKind
 from market.services import ledger, royalties
 from market.services.entitlements import pack_of
 from market.services.ledger import Leg
+from market.states import PlanKind
 from metering.queries import used_of_sources
 
 _BATCH = 500
+_PREPAID = PlanKind.PAY_PER_CALL
 
 
 def bill_usage() -> int:
@@ -20,7 +23,8 @@ def bill_usage() -> int:
     see `settle_entitlement`."""
     count, after = 0, 0
     while True:
-        open_ones = Entitlement.objects.filter(settled_up_at__isnull=True, pk__gt=after).order_by("pk")[:_BATCH]
+        waiting = Entitlement.objects.filter(settled_up_at__isnull=True, pk__gt=after, order__plan__kind=_PREPAID)
+        open_ones = waiting.order_by("pk")[:_BATCH]
         batch = {entitlement.source: entitlement for entitlement in open_ones}
         if not batch:
             return count
@@ -63,7 +67,7 @@ def settle_upto(entitlement: Entitlement, used_calls: int) -> int:
                 Leg(ledger.fees(order.currency), due.fee_minor),
             ],
             order=order,
-            memo=f"Calls {entitlement.settled_calls + 1} to {used}",
+            memo=calls_memo(entitlement.settled_calls + 1, used),
         )
     entitlement.settled_calls = used
     if used == pack.granted_calls:

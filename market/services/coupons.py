@@ -170,6 +170,20 @@ def give_back(order: Order) -> None:
     CouponRedemption.objects.filter(order=order, returned_at__isnull=True).update(returned_at=now())
 
 
+def check_again(order: Order, plan: Plan) -> Coupon | None:
+    """The coupon that a waiting order has taken, locked, if an order could still take it now; None without one. In the caller's
+    transaction. The order keeps it. Raises Invalid, with a sentence that says why."""
+    taken = CouponRedemption.objects.filter(order=order).select_related("coupon").first()
+    if taken is None:
+        return None
+    coupon = lock(taken.coupon)
+    # not counted against its own limits
+    CouponRedemption.objects.filter(pk=taken.pk).update(returned_at=now())
+    check(coupon, plan, order.buyer)
+    CouponRedemption.objects.filter(pk=taken.pk).update(returned_at=None)
+    return coupon
+
+
 def _refusal(why: str, sentence: str) -> Invalid:
     return Invalid(sentence, code=f"coupon_{why}", fields={"coupon": why})
 

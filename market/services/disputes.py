@@ -27,14 +27,15 @@ from market.models import (
     Order,
     TransactionKind,
 )
-from market.services import ledger, search_documents
+from market.services import invoicing, ledger, search_documents, subscription_periods
 from market.services.billing import settle_upto
 from market.services.entitlements import close_entitlement, freeze_entitlement, unfreeze_entitlement
 from market.services.fulfilment import accounts_of, locked_order
 from market.services.ledger import AccountRef, Leg
+from market.services.money_back import note_refund
 from market.services.payment_backend import asked, backend
 from market.services.payments import look_at_payment, order_of
-from market.services.returns import return_later
+from market.services.return_threads import close_requests
 from market.states import ORDERS, DisputeStanding, OrderState, PlanKind
 from metering.queries import budget_of
 from notices.services import notify
@@ -56,6 +57,7 @@ def take_in_dispute(backend_name: str, reference: str) -> Dispute | None:
         look_at_payment(found.pk)
     with transaction.atomic():
         order = locked_order(found.pk)
+        subscription_periods.term_of(order)
         if told.currency != order.currency:
             raise Conflict("The dispute is in another currency than the order.", code="currency_differs")
         if order.state in {OrderState.REFUNDING, OrderState.PLACED}:
@@ -151,33 +153,39 @@ def _close(order: Order, row: Dispute, told: Told) -> None:
     others = Dispute.objects.filter(order=order, state=DisputeStanding.OPEN).exclude(pk=row.pk).exists()
     if order.state == OrderState.DISPUTED and is_won and not others:
         _go_on(order, entitlement)
-    elif order.state == OrderState.DISPUTED and not is_won:
-        _lose(order, entitlement)
+    is_lost = order.state == OrderState.DISPUTED and not is_won
+    if is_lost:
+        _lose(order, entitlement, row)
     amount = str(Money(row.amount_minor, order.currency))
     if is_won:
         _tell(order, "market:dispute:won", f"The dispute over {order.listing.title} is won: {amount} are back.", row)
     else:
         _tell(order, "market:dispute:lost", f"The dispute over {order.listing.title} is lost: {amount} are gone.", row)
+    if is_lost:
+        returned = min(order.refunded_minor + row.amount_minor, order.total_minor)
+        invoicing.credit_upto(order, returned, reason="The buyer's bank has taken the payment back.")
 
 
 def _go_on(order: Order, entitlement: Entitlement | None) -> None:
     ORDERS.ensure(OrderState.DISPUTED, OrderState.FULFILLED)
     order.state = OrderState.FULFILLED
     order.save(update_fields=["state"])
-    if entitlement is not None:
+    if entitlement is not None and not subscription_periods.rests(order):
         unfreeze_entitlement(_ACTOR, entitlement)
 
 
-def _lose(order: Order, entitlement: Entitlement | None) -> None:
+def _lose(order: Order, entitlement: Entitlement | None, row: Dispute) -> None:
     """Access ends. What is held for calls beyond the disputed amount was never used: it goes back to the buyer."""
     ORDERS.ensure(OrderState.DISPUTED, OrderState.LOST)
     order.state, order.closed_at = OrderState.LOST, now()
+    order.save(update_fields=["state", "closed_at"])
     search_documents.count_sale(order.listing, -1)
     if entitlement is not None:
         close_entitlement(_ACTOR, entitlement)
         if entitlement.settled_up_at is None:
             entitlement.settled_up_at = now()
             entitlement.save(update_fields=["settled_up_at"])
+    subscription_periods.order_ended(_ACTOR, order, "The bank of its buyer took the payment back.")
     if order.plan.kind == PlanKind.PAY_PER_CALL:
         held = ledger.held(order.buyer, order.currency, order.uuid)
         left = ledger.lock([held])[held].balance_minor
@@ -185,9 +193,8 @@ def _lose(order: Order, entitlement: Entitlement | None) -> None:
             legs = [Leg(held, -left), Leg(ledger.provider(order.currency), left)]
             memo = f"Dispute: {order.listing.title}"
             ledger.post(TransactionKind.RELEASE, "order", f"{order.uuid}:release", legs, order=order, memo=memo)
-            order.refunded_minor = left
-    order.save(update_fields=["state", "closed_at", "refunded_minor"])
-    return_later(order)
+            note_refund(_ACTOR, order, left, key=f"dispute:{row.uuid}", reason="Calls that were not made.")
+    close_requests(order)
 
 
 def _tell(order: Order, tag: str, text: str, row: Dispute) -> None:

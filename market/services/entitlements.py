@@ -4,25 +4,30 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from accounts.actors import Actor, system
-from accounts.directory import holder_of
+from accounts.directory import holder_of, people_by_id
 from accounts.services import grants
 from common.clock import now
 from common.errors import NotFound
-from market.models import Entitlement, Order
+from market.models import Entitlement, Order, SeatHolder
 from market.rating import CallPack
+from market.services import market_events
 from market.states import PlanKind, SubjectKind
 from market.subjects import LEVELS, model_of, require_subject
 from market.tiers import tiers_of
 from metering.meters import Meter
 from metering.services import budgets
+from metering.services.caps import MICRO
 
 if TYPE_CHECKING:
+    from django.db.models import Model
+
+    from accounts.models import Organization, User
     from metering.models import Budget
 
 
 def open_entitlement(actor: Actor, order: Order, *, is_first: bool) -> Entitlement:
-    """Open what a paid order buys, in the caller's transaction: entitlement, grant to the buyer, and for an endpoint a budget of
-    calls. `is_first`: the buyer never ordered from this listing, so the plan's included calls come with it. One per order:
+    """Open what a paid order buys, in the caller's transaction: entitlement, grant to the buyer (of seats: to whomever the buyer gives
+    one), and for an endpoint a budget of calls. `is_first`: the buyer never ordered from this listing, so the plan's included calls come with it. One per order:
     the database refuses a second."""
     plan, kind = order.plan, SubjectKind(order.listing.subject_kind)
     granted, included = _calls(order, is_first=is_first) if kind == SubjectKind.ENDPOINT else (None, 0)
@@ -35,11 +40,12 @@ def open_entitlement(actor: Actor, order: Order, *, is_first: bool) -> Entitleme
         subject_uuid=order.listing.subject_uuid,
         granted_calls=granted,
         included_calls=included,
+        seats=order.quantity if plan.per_seat and order.buyer.is_organization else None,
         held_minor=order.total_minor if is_prepaid else 0,
-        settled_up_at=None if is_prepaid else now(),
+        settled_up_at=None if is_prepaid or plan.overage_minor is not None else now(),
     )
     subject = require_subject(system("market"), kind, entitlement.subject_uuid)
-    grants.grant(actor, subject, holder_of(order.buyer), LEVELS[kind], source=entitlement.source)
+    _grant(actor, entitlement, subject)
     if kind == SubjectKind.ENDPOINT:
         budgets.top_up(
             source=entitlement.source,
@@ -47,6 +53,8 @@ def open_entitlement(actor: Actor, order: Order, *, is_first: bool) -> Entitleme
             subject=entitlement.subject_uuid,
             meter=Meter.INFERENCE_CALLS,
             amount=granted,
+            price_micro=-(-order.total_minor * MICRO // granted) if is_prepaid and granted else 0,
+            currency=order.currency,
         )
     return entitlement
 
@@ -59,6 +67,7 @@ def close_entitlement(actor: Actor, entitlement: Entitlement) -> "Budget | None"
     if entitlement.revoked_at is None:
         entitlement.revoked_at = now()
         entitlement.save(update_fields=["revoked_at"])
+        market_events.tell_of_end(entitlement)
     return budgets.close(entitlement.source) if kind == SubjectKind.ENDPOINT else None
 
 
@@ -83,9 +92,18 @@ def unfreeze_entitlement(actor: Actor, entitlement: Entitlement) -> None:
     entitlement.save(update_fields=["frozen_at"])
     with suppress(NotFound):
         subject = require_subject(system("market"), kind, entitlement.subject_uuid)
-        grants.grant(actor, subject, holder_of(entitlement.holder), LEVELS[kind], source=entitlement.source)
+        _grant(actor, entitlement, subject)
     if kind == SubjectKind.ENDPOINT:
         budgets.reopen(entitlement.source)
+
+
+def _grant(actor: Actor, entitlement: Entitlement, subject: "Model") -> None:
+    holders: list[User | Organization] = [holder_of(entitlement.holder)]
+    if entitlement.seats is not None:
+        seated = SeatHolder.objects.filter(entitlement=entitlement).order_by("user_id")
+        holders = list(people_by_id(seated.values_list("user_id", flat=True)).values())
+    for holder in holders:
+        grants.grant(actor, subject, holder, LEVELS[SubjectKind(entitlement.subject_kind)], source=entitlement.source)
 
 
 def pack_of(entitlement: Entitlement) -> CallPack:
@@ -103,7 +121,11 @@ def pack_of(entitlement: Entitlement) -> CallPack:
 def _calls(order: Order, *, is_first: bool) -> tuple[int | None, int]:
     """(calls granted, None: without limit; how many of them are free)"""
     plan = order.plan
+    if plan.kind == PlanKind.SUBSCRIPTION and plan.included_calls is not None:
+        included = plan.included_calls * order.quantity
+        return included + (plan.overage_calls or 0), included
     if plan.kind != PlanKind.PAY_PER_CALL:
-        return plan.included_calls, 0
+        seats = order.quantity if plan.per_seat else 1
+        return (None if plan.included_calls is None else plan.included_calls * seats), 0
     included = (plan.included_calls or 0) if is_first else 0
     return order.quantity * plan.unit_calls + included, included

@@ -5,9 +5,9 @@ from accounts.services import audit
 from common.clock import now
 from common.money import Money
 from lineage.services.record import Ref, record_edge
-from market.models import Order, TransactionKind
+from market.models import Order, SubscriptionTerm, TransactionKind
 from market.rating import shares_upto
-from market.services import ledger, royalties, search_documents
+from market.services import invoicing, ledger, market_events, royalties, search_documents, subscription_periods
 from market.services.entitlements import open_entitlement
 from market.services.ledger import AccountRef, Leg
 from market.services.payment_backend import source_of
@@ -27,6 +27,7 @@ def fulfil(actor: Actor, order: Order) -> Order:
     """Take the money of a placed order and open access, in the caller's transaction, which holds the order's lock. Writes the
     ledger, then everything that follows from it. The state machine lets it happen once. Raises OverBudget, Conflict."""
     ORDERS.ensure(OrderState(order.state), OrderState.PAID)
+    term = subscription_periods.claim(order)
     order.state, order.paid_at = OrderState.PAID, now()
     is_first = not (
         Order.objects.filter(buyer=order.buyer, listing=order.listing, paid_at__isnull=False)
@@ -39,7 +40,10 @@ def fulfil(actor: Actor, order: Order) -> Order:
     order.state = OrderState.FULFILLED
     order.save(update_fields=["state", "paid_at", "payment_reference"])
     search_documents.count_sale(order.listing, +1)
-    open_entitlement(actor, order, is_first=is_first)
+    if term is None or not term.part:
+        entitlement = open_entitlement(actor, order, is_first=is_first)
+        if order.plan.kind == PlanKind.SUBSCRIPTION:
+            subscription_periods.begin_period(actor, order, entitlement, term)
     record_edge(Ref("listing", order.listing.uuid), Ref("order", order.uuid), "sold")
     price = str(Money(order.total_minor, order.currency))
     for namespace, tag in ((order.buyer, "market:order:fulfilled"), (order.seller, "market:sale:made")):
@@ -49,18 +53,28 @@ def fulfil(actor: Actor, order: Order) -> Order:
     notify(
         order.buyer_id,
         "market:order:fulfilled",
-        f"{order.buyer.name} bought {order.listing.title} for {price}.",
+        f"{order.buyer.name} {_did(order, term)} {order.listing.title} for {price}.",
         url=f"/orders/{order.uuid}",
         key=f"order:{order.uuid}:bought",
     )
     notify(
         order.seller_id,
         "market:sale:made",
-        f"{order.listing.title} was sold to {order.buyer.name} for {price}.",
+        f"{order.buyer.name} {_did(order, term)} {order.listing.title} for {price}.",
         url=f"/orders/{order.uuid}",
         key=f"order:{order.uuid}:sold",
     )
+    invoicing.issue_for(order)
+    market_events.tell_of_order(order, "order.paid")
     return order
+
+
+def _did(order: Order, term: SubscriptionTerm | None) -> str:
+    if order.plan.kind != PlanKind.SUBSCRIPTION:
+        return "bought"
+    if term is None:
+        return "tries" if subscription_periods.is_trial(order) else "subscribed to"
+    return "paid calls beyond the quota of" if term.part else "goes on with"
 
 
 def _move_money(order: Order) -> None:

@@ -21,6 +21,7 @@ from lineage.services.record import Ref, record_edge
 from market.listing_rules import (
     REVIEWED,
     check_offer,
+    check_per_seat,
     check_plan,
     check_visibility,
     checked_fields,
@@ -30,11 +31,12 @@ from market.listing_rules import (
 from market.models import Listing, Plan, ReviewEntry
 from market.policies import is_reviewed_by_site, needs_review, require_listing_by_uuid
 from market.ready_queries import readiness_of
-from market.services import royalties, search_documents
+from market.services import follows, market_events, royalties, search_documents, trials
 from market.services.licences import licence_of, require_licences
 from market.services.offers import tell_of_offers
 from market.states import LISTINGS, ListingState, PlanKind, ReviewStep, SubjectKind, Visibility
 from market.subjects import Subject, check_channel, current_source, require_subject
+from market.subscription_rules import SubscriptionTerms
 from notices.services import notify_users
 from registry.channels import LATEST
 from registry.services import repos
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from registry.models import Repo
 
 _SYSTEM = system("market")
+_LABELS = {PlanKind.FREE: "Free", PlanKind.ONE_TIME: "One-time", PlanKind.PAY_PER_CALL: "Pay per call"}
+_INTERVAL_LABELS = {"month": "Monthly", "year": "Yearly"}
 
 
 def create_listing(
@@ -162,6 +166,7 @@ def put_on_sale(actor: Actor, row: Listing) -> None:
     _require_ready(row)
     kind = SubjectKind(row.subject_kind)
     subject = require_subject(_SYSTEM, kind, row.subject_uuid)
+    is_new = row.published_at is None
     row.state, row.published_at, row.updated_at = ListingState.PUBLISHED, now(), now()
     row.save(update_fields=["state", "published_at", "updated_at"])
     search_documents.index_listing(row)
@@ -169,6 +174,9 @@ def put_on_sale(actor: Actor, row: Listing) -> None:
     record_edge(current_source(kind, subject, row.channel), Ref("listing", row.uuid), "listed")
     tell_of_offers(row)
     _record(actor, "market:listing:published", row)
+    market_events.tell_of_listing(row, "listing.published")
+    if is_new:
+        follows.note_listed(row)
 
 
 def _require_ready(row: Listing) -> None:
@@ -226,7 +234,10 @@ def withdraw_listing(actor: Actor, listing: Listing) -> Listing:
         row.state, row.updated_at = ListingState.WITHDRAWN, now()
         row.save(update_fields=["state", "updated_at"])
         search_documents.index_listing(row)
+        trials.close_trials(actor, row)
         _record(actor, "market:listing:withdrawn", row)
+        market_events.tell_of_listing(row, "listing.withdrawn")
+        follows.note_withdrawn(row)
     return row
 
 
@@ -242,30 +253,39 @@ def add_plan(
     included_calls: int | None = None,
     refund_window_days: int = 14,
     tiers: Sequence[tuple[int | None, int]] = (),
+    per_seat: bool = False,
     offered_to: str = "",
     offer_ends_at: datetime | None = None,
     offer_note: str = "",
+    interval: str = "",
+    trial_days: int = 0,
+    overage_minor: int | None = None,
+    overage_calls: int | None = None,
 ) -> Plan:
     """Offer a listing on one more plan. `price_minor`: for FREE 0; for PAY_PER_CALL (endpoints only) that of `unit_calls` calls,
     1 or 1000, and with `tiers` (up_to_calls, price_minor) that of the first: it may be left out then. `included_calls`: see the
-    model. `offered_to` names the one namespace that sees and buys it, a private offer, until `offer_ends_at`; its people are
-    told, with `offer_note`, once the listing is published. A plan is never edited: retire it and add another. Writes plan, audit,
+    model. `per_seat`: the price is that of a seat, of which organisations order several. `offered_to` names the one namespace that sees and buys it, a private offer, until `offer_ends_at`; its people are
+    told, with `offer_note`, once the listing is published. A SUBSCRIPTION has an `interval` and may have `trial_days` and, on an endpoint
+    with a quota, calls beyond it (`overage_minor` for `unit_calls`, or by `tiers`; `overage_calls` at most): without, the quota is a
+    hard stop. A plan is never edited: retire it and add another. Writes plan, audit,
     notices. Raises Invalid per field, NotFound, Forbidden, Conflict when it is published and licences or royalties do not allow the plan."""
     wanted = word_of(PlanKind, kind, "kind")
     tiers = [(up_to, price) for up_to, price in tiers]
-    if tiers and not price_minor:
+    is_subscription = wanted == PlanKind.SUBSCRIPTION
+    if tiers and is_subscription:
+        overage_minor = overage_minor or tiers[0][1]
+    elif tiers and not price_minor:
         price_minor = tiers[0][1]
-    check_plan(listing, wanted, price_minor, currency, unit_calls, included_calls, refund_window_days, tiers)
-    if tiers and tiers[0][1] != price_minor:
+    terms = SubscriptionTerms(interval, trial_days, overage_minor, overage_calls)
+    check_plan(listing, wanted, price_minor, currency, unit_calls, included_calls, refund_window_days, tiers, terms)
+    check_per_seat(wanted, per_seat=per_seat)
+    if tiers and tiers[0][1] != (overage_minor if is_subscription else price_minor):
         raise Invalid("The price of the plan is that of the first step.", fields={"tiers": "first price differs"})
     check_offer(is_private=bool(offered_to), ends_at=offer_ends_at, note=offer_note)
     buyer = _buyer_of_offer(actor, listing, offered_to) if offered_to else None
     if wanted == PlanKind.PAY_PER_CALL:
         included_calls = included_calls or 0
-    label = (
-        name.strip()
-        or {PlanKind.FREE: "Free", PlanKind.ONE_TIME: "One-time", PlanKind.PAY_PER_CALL: "Pay per call"}[wanted]
-    )
+    label = name.strip() or (_INTERVAL_LABELS[interval] if is_subscription else _LABELS[wanted])
     if len(label) > 80:
         raise Invalid("Use at most 80 characters.", fields={"name": "at most 80 characters"})
     with transaction.atomic():
@@ -282,9 +302,14 @@ def add_plan(
             included_calls=included_calls,
             refund_window_days=refund_window_days,
             tiers=tiers,
+            per_seat=per_seat,
             offered_to=buyer,
             offer_ends_at=offer_ends_at,
             offer_note=offer_note.strip(),
+            interval=interval,
+            trial_days=trial_days,
+            overage_minor=overage_minor,
+            overage_calls=overage_calls,
         )
         search_documents.index_listing(row)
         if row.state == ListingState.PUBLISHED:
@@ -304,6 +329,7 @@ def add_plan(
             currency=currency,
             **({"offered_to": buyer.name} if buyer else {}),
         )
+        follows.note_price(row, plan)
     return plan
 
 
@@ -324,6 +350,7 @@ def retire_plan(actor: Actor, plan: Plan) -> Plan:
         present.save(update_fields=["retired_at"])
         search_documents.index_listing(row)
         _record(actor, "market:plan:retired", row, plan=str(plan.uuid))
+        follows.note_price(row, present)
     return present
 
 

@@ -12,14 +12,15 @@ from backends.contracts.payments import Payment, PaymentState
 from common.clock import now
 from common.errors import Conflict, Gone, Invalid, NotFound
 from common.money import Money
-from market.models import Order, TransactionKind
-from market.services import coupons, ledger
+from market.models import Order, SubscriptionTerm, TransactionKind
+from market.services import coupons, customers, ledger, subscription_periods
 from market.services.fulfilment import fulfil, locked_order
 from market.services.ledger import Leg
 from market.services.payment_backend import asked, backend, is_in_ledger
 from market.services.refunds import refund_order
 from market.services.returns import look_at_return, return_later
-from market.states import ORDERS, OrderState
+from market.states import ORDERS, OrderState, PlanKind
+from market.subjects import refuse_recalled
 from notices.services import notify
 from work.door import enqueue
 
@@ -29,6 +30,11 @@ _ACTOR = system("payments")
 def ask(order: Order) -> Payment:
     """The payment of an order, asked for or found again: its uuid is the key. No network when the backend is the ledger; else call
     it outside of any transaction. Raises Unavailable when the provider does not answer, Conflict when it refuses."""
+    customer = ""
+    if order.plan.kind == PlanKind.SUBSCRIPTION and not is_in_ledger(order.payment_backend):
+        customer = customers.ensure_customer(order.buyer, order.payment_backend)
+        if SubscriptionTerm.objects.filter(order=order, by_card=True).exists():
+            return customers.charge(order, customer)
     return asked(
         backend(order.payment_backend).start,
         key=str(order.uuid),
@@ -37,6 +43,7 @@ def ask(order: Order) -> Payment:
         description=f"{order.listing.title}: {order.plan.name}",
         return_url=f"{settings.PUBLIC_URL}/orders/{order.uuid}/payment",
         cancel_url=f"{settings.PUBLIC_URL}/orders/{order.uuid}",
+        customer=customer,
     )
 
 
@@ -114,6 +121,7 @@ def _captured(order: Order, payment: Payment) -> None:
     if order.state == OrderState.PLACED:
         try:
             with transaction.atomic():
+                refuse_recalled(order.listing)
                 fulfil(_ACTOR, order)
         except (Conflict, Gone, Invalid, NotFound) as error:
             # what was bought is not there any more: then the money goes back
@@ -162,6 +170,7 @@ def _cancel(order: Order, why: str) -> None:
     ORDERS.ensure(OrderState(order.state), OrderState.CANCELLED)
     order.state, order.closed_at, order.payment_url = OrderState.CANCELLED, now(), ""
     order.save(update_fields=["state", "closed_at", "payment_url"])
+    subscription_periods.order_cancelled(order, why)
     coupons.give_back(order)
     audit.record(_ACTOR, "market:order:cancelled", "order", order.uuid, namespace_id=order.buyer_id, reason=why[:200])
     notify(

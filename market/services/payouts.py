@@ -12,7 +12,7 @@ from common.errors import Conflict, Forbidden, Invalid
 from common.money import Money
 from market.models import AccountKind, LedgerTransaction, Payout, PayoutAccount, TransactionKind
 from market.payable import payable, present_run
-from market.services import ledger, payout_transfers
+from market.services import ledger, market_events, payout_transfers
 from market.services.ledger import AccountRef, Leg
 from market.services.payout_accounts import describe, destination_of, hold_on
 from market.states import PAYOUTS, PayoutMethod, PayoutState
@@ -174,6 +174,7 @@ def _settle(actor: Actor, payout: Payout, *, reference: str = "") -> Payout:
     _move(payout, PayoutState.PAID, "reference", "paid_at")
     _record(actor, payout, "market:payout:paid", reference=payout.reference)
     _tell(payout, f"{_amount(payout)} of earnings were paid {describe(payout.account)}.")
+    market_events.tell_of_payout(payout)
     return payout
 
 

@@ -1,6 +1,6 @@
 """What an order would cost, before it is placed, and by the same sums when it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from accounts.actors import Actor
@@ -10,10 +10,13 @@ from common.clock import now
 from common.errors import Conflict, Invalid, NotFound
 from common.money import LIMIT_MINOR
 from market.models import Coupon, Plan
+from market.order_terms import OrderTerms, terms_for
 from market.policies import require_plan
 from market.rating import list_price
 from market.services import coupons
 from market.states import ListingState, PlanKind
+from market.subscription_queries import had_trial
+from market.subscriptions import price_of_period
 from market.tiers import tiers_of
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from accounts.models import Namespace
 
 _PACKS_LIMIT = 1_000_000
+SEATS_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Quote:
     coupon: Coupon | None = None
     tax_minor: int = 0
     """Prices are final: this site adds no tax to them."""
+    terms: OrderTerms | None = None
+    """What an order accepts; None where nobody asked for it."""
+    trial_days: int = 0
+    """The order begins a trial of so many days, and costs nothing; 0: it does not."""
 
 
 def quote(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: int = 1, coupon: str = "") -> Quote:
@@ -45,15 +53,23 @@ def quote(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: in
     buyer = require_namespace(actor, buyer_namespace, Action.NAMESPACE_BUY)
     plan = require_plan(actor, plan_uuid)
     check_offered(plan, buyer)
+    check_seats(plan, buyer, quantity)
     taken = coupons.find(plan, coupon)
     if taken is not None:
         coupons.check(taken, plan, buyer)
-    return reckon(plan, quantity, taken)
+    return replace(reckon(plan, quantity, taken, buyer), terms=terms_for(plan))
 
 
-def reckon(plan: Plan, quantity: int, coupon: Coupon | None) -> Quote:
+def reckon(plan: Plan, quantity: int, coupon: Coupon | None, buyer: "Namespace") -> Quote:
     """`quote` for a caller that has obtained the plan and checked the coupon. Raises Invalid."""
     price = _price(plan, quantity)
+    if plan.trial_days and not had_trial(buyer, plan.listing):
+        if coupon is not None:
+            raise Invalid(
+                "The trial costs nothing: order without the coupon, which is for the first order that is paid.",
+                fields={"coupon": "not with a trial"},
+            )
+        return Quote(plan, quantity, 0, 0, 0, plan.currency, None, trial_days=plan.trial_days)
     off = coupons.discount(coupon, price) if coupon else 0
     return Quote(plan, quantity, price, off, price - off, plan.currency, coupon)
 
@@ -68,10 +84,20 @@ def check_offered(plan: Plan, buyer: "Namespace") -> None:
         raise Conflict(f"This offer ended on {plan.offer_ends_at:%-d %b %Y, %H:%M} UTC.", code="offer_ended")
 
 
+def check_seats(plan: Plan, buyer: "Namespace", quantity: int) -> None:
+    """Raises Invalid when a person orders several seats: there is nobody to give them to."""
+    if plan.per_seat and quantity != 1 and not buyer.is_organization:
+        raise Invalid("A person has one seat: buy more for an organisation.", fields={"quantity": "1 for a person"})
+
+
 def _price(plan: Plan, quantity: int) -> int:
-    if type(quantity) is not int or not 1 <= quantity <= (_PACKS_LIMIT if plan.kind == PlanKind.PAY_PER_CALL else 1):
+    limit = _PACKS_LIMIT if plan.kind == PlanKind.PAY_PER_CALL else SEATS_LIMIT if plan.per_seat else 1
+    if type(quantity) is not int or not 1 <= quantity <= limit:
         raise Invalid("This plan can't be bought so many times at once.", fields={"quantity": "out of range"})
-    price = list_price(plan.price_minor, plan.unit_calls, tiers_of(plan), quantity)
+    if plan.kind == PlanKind.SUBSCRIPTION:
+        price = price_of_period(plan.price_minor, quantity)
+    else:
+        price = list_price(plan.price_minor, plan.unit_calls, tiers_of(plan), quantity)
     if price > LIMIT_MINOR:
         raise Invalid("The order is too large.", fields={"quantity": "too large"})
     return price

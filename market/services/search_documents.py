@@ -8,6 +8,7 @@ from market.models import Listing, ListingDocument, SearchChange, SearchHead
 from market.policies import public_plans
 from market.search_index import REBUILD_FROM
 from market.search_text import normalise
+from market.stars import bayesian_milli
 from market.states import ListingState, Visibility
 
 _BODY_LIMIT = 20_000
@@ -43,6 +44,7 @@ def index_listing(listing: Listing) -> None:
             "seller_id": listing.namespace_id,
             "is_public": listing.visibility == Visibility.PUBLIC,
             "sales": listing.sales,
+            "rating_milli": bayesian_milli(listing.rating_count, listing.rating_sum) or None,
             "published_us": int(listing.published_at.timestamp() * 1_000_000),
             "title": normalise(listing.title),
             "summary": normalise(" ".join(beside)),
@@ -57,6 +59,17 @@ def count_sale(listing: Listing, by: int) -> None:
     """Add `by` (+1 sold, -1 refunded) to the sales of a listing and of its document. Runs once per order, in its transaction."""
     Listing.objects.filter(pk=listing.pk).update(sales=F("sales") + by)
     if ListingDocument.objects.filter(pk=listing.pk).update(sales=F("sales") + by):
+        _note(listing.pk)
+
+
+def count_rating(listing: Listing, *, count: int, stars: int) -> None:
+    """Add `count` (+1, 0, -1) buyer reviews and `stars` to the rating of a listing, and put its document where that leads. Runs in the
+    transaction of the review, which holds the listing's lock."""
+    rows = Listing.objects.filter(pk=listing.pk)
+    rows.update(rating_count=F("rating_count") + count, rating_sum=F("rating_sum") + stars)
+    listing.rating_count, listing.rating_sum = rows.values_list("rating_count", "rating_sum").get()
+    rating = bayesian_milli(listing.rating_count, listing.rating_sum) or None
+    if ListingDocument.objects.filter(pk=listing.pk).update(rating_milli=rating):
         _note(listing.pk)
 
 

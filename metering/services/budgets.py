@@ -17,10 +17,18 @@ HOLD_LIFETIME = timedelta(minutes=10)
 
 
 def top_up(
-    *, source: str, holder: UUID, subject: UUID, meter: Meter, amount: int | None, valid_until: datetime | None = None
+    *,
+    source: str,
+    holder: UUID,
+    subject: UUID,
+    meter: Meter,
+    amount: int | None,
+    valid_until: datetime | None = None,
+    price_micro: int = 0,
+    currency: str = "",
 ) -> Budget:
     """Open the budget of `source` with `amount` units (None: without limit), in the caller's transaction. Safe to repeat: a source
-    fills its budget once. Raises Conflict when it was closed or says something else than before."""
+    fills its budget once. `price_micro`: what a unit counts for in caps on money, millionths of a minor unit of `currency`. Raises Conflict when it was closed or says something else than before."""
     with transaction.atomic():
         budget, is_new = Budget.objects.get_or_create(
             source=source,
@@ -30,6 +38,8 @@ def top_up(
                 "meter": meter,
                 "granted": amount,
                 "valid_until": valid_until,
+                "price_micro": price_micro,
+                "currency": currency,
             },
         )
         if is_new:
@@ -134,3 +144,9 @@ def _give_back(hold_id: int, *, only_expired: bool = False) -> int:
         Budget.objects.filter(pk=slice_.budget_id).update(held=F("held") - slice_.amount)
         slice_.delete()
         return slice_.amount
+
+
+def note_warning(budget_id: int, percent: int) -> bool:
+    """Note, in the caller's transaction, that people are told that `percent` of a budget are used; False when they have been told of as
+    much already: one caller of many gets True."""
+    return bool(Budget.objects.filter(pk=budget_id, warned_percent__lt=percent).update(warned_percent=percent))

@@ -24,7 +24,7 @@ COLLECTIONS = "collections.jsonl"
 REPOSITORY = "repository.json"
 RECORDS = (
     "refs", "large_files", "versions", "marks", "aliases", "alias_moves", "measurements", "signatures", "discussions",
-    "discussion_events", "grants", "lineage", "scans", "derivations",
+    "discussion_events", "grants", "lineage", "scans", "derivations", "builds",
 )  # fmt: skip
 """Documents of a repository, JSON Lines each, in the order in which an import reads them."""
 KEPT = "refs/keep/"

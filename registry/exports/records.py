@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import Prefetch, QuerySet
 
 from accounts.actors import Actor
 from lineage.kinds import cards
@@ -20,6 +21,9 @@ from registry.exports.layout import KEPT
 from registry.models import (
     AliasMove,
     Branch,
+    Build,
+    BuildFile,
+    BuildMark,
     Collection,
     CollectionItem,
     DatasetDerivation,
@@ -42,6 +46,7 @@ from registry.models import (
 )
 from registry.paths import PULL_PREFIX
 from registry.policies import visible_repos
+from registry.queries import held_back
 from registry.services.gitobjects import GitRef, History, full_name
 from registry.services.signing import bundle_from, bundle_of
 
@@ -66,6 +71,11 @@ class Snapshot:
             row for row in _rows(Discussion, repo).select_related("author", "branch", "base", "merge_commit")
             if row.branch is None or row.branch.name in self._numbers
         ]  # fmt: skip
+        files = BuildFile.objects.filter(build__version__in=self.versions).select_related("blob")
+        self.build_files = list(files.order_by("build_id", "path"))
+        """Of all builds of the versions."""
+        self.held = held_back(repo.pk, (file.blob_id for file in self.build_files))
+        """Quarantines of blobs of builds, by blob. A build that has one stays behind."""
         # last: it has every commit that is named above
         self.history = History(repo)
         self.refs = [*self._refs, *self._kept()]
@@ -106,6 +116,7 @@ class Snapshot:
             "lineage": lambda: self._lineage(actor),
             "scans": self._scans,
             "derivations": self._derivations,
+            "builds": self._builds,
         }
 
     def _name(self, key: int | None) -> str:
@@ -246,8 +257,9 @@ class Snapshot:
         yield from sorted(found, key=lambda each: (each["holder"], each["source"], each["level"]))
 
     def _lineage(self, actor: Actor) -> Iterator[Record]:
-        """Edges at the versions. What the actor may not see is named by kind and uuid alone if it is this repository's, else not at all."""
+        """Edges at the versions and builds. What the actor may not see is named by kind and uuid alone if it is this repository's, else not at all."""
         own = {Ref("version", uuid) for uuid in _rows(Version, self.repo).values_list("uuid", flat=True)}
+        own |= {Ref("build", uuid) for uuid in self._whole_builds().values_list("uuid", flat=True)}
         edges = edges_at(own)
         wanted: dict[str, set[UUID]] = {}
         for source, target, _ in edges:
@@ -286,6 +298,45 @@ class Snapshot:
                 "asked_by": self.person("derivation", row.pk, row.user),
                 "created_at": time(row.created_at),
             }
+
+    def _builds(self) -> Iterator[Record]:
+        files: dict[int, list[BuildFile]] = {}
+        for file in self.build_files:
+            files.setdefault(file.build_id, []).append(file)
+        marks = Prefetch("marks", BuildMark.objects.select_related("created_by").order_by("pk"))
+        for row in self._whole_builds().select_related("created_by").prefetch_related(marks).iterator(_AT_ONCE):
+            yield {
+                "uuid": str(row.uuid),
+                "version": self._name(row.version_id),
+                "format": row.format,
+                "target": row.target,
+                "program": row.program,
+                "program_sha256": row.program_sha256,
+                "sha256": row.sha256,
+                "files": [{"path": file.path, "sha256": file.blob.sha256} for file in files[row.pk]],
+                "equivalence": row.equivalence,
+                "signature": row.signature,
+                "environment": row.environment,
+                "compared_at": row.came_from or settings.PUBLIC_URL,
+                "job": str(row.job_uuid) if row.job_uuid else None,
+                "created_by": self.person("build", row.pk, row.created_by),
+                "created_at": time(row.created_at),
+                "marks": [
+                    {
+                        "kind": mark.kind,
+                        "reason": mark.reason,
+                        "created_by": self.person("build_mark", mark.pk, mark.created_by),
+                        "created_at": time(mark.created_at),
+                    }
+                    for mark in row.marks.all()
+                ],
+            }
+
+    def _whole_builds(self) -> "QuerySet[Build]":
+        """Builds that were there when the refs were read, and of which no file is held back."""
+        held = {file.build_id for file in self.build_files if file.blob_id in self.held}
+        there = {file.build_id for file in self.build_files}
+        return Build.objects.filter(pk__in=there - held).order_by("pk")
 
     def _of_versions(self, model: Any) -> "QuerySet[Any]":
         rows: QuerySet[Any] = model.objects.filter(version__repo=self.repo, version__in=self.versions).order_by("pk")

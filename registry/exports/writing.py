@@ -112,6 +112,7 @@ class Outgoing:
         with Spooled() as spool:
             for nodes in gitdir.large_files(plan) if plan is not None else ():
                 yield from self._large_files(repo, nodes, seen, spool)
+            yield from self._files_of_builds(snapshot, seen, spool)
             counts["large_files"] = spool.count
             yield spool.member(layout.repo_name(repo.uuid, "large_files.jsonl"))
         for document, records in snapshot.records(self.actor).items():
@@ -146,9 +147,30 @@ class Outgoing:
                 self._left_out.append(
                     {"repository": name, "sha256": node.sha256, "reason": held[node.ref].reason[:400]}
                 )
-            elif seen.execute("INSERT OR IGNORE INTO large VALUES (?)", (node.sha256,)).rowcount:
-                self._counts["lfs_objects"] += 1
-                yield Member(layout.lfs_name(node.sha256), node.size_bytes, _stored(blobs[node.ref]), node.sha256)
+            else:
+                yield from self._stored_once(blobs[node.ref], seen)
+
+    def _files_of_builds(self, snapshot: Snapshot, seen: Any, listed: Spooled) -> Iterator[Member]:
+        held = {file.build_id for file in snapshot.build_files if file.blob_id in snapshot.held}
+        blobs = {file.blob_id: file.blob for file in snapshot.build_files if file.build_id not in held}
+        listed.fill(
+            layout.lines(
+                {"sha256": blob.sha256, "size_bytes": blob.size_bytes, "is_left_out": False} for blob in blobs.values()
+            )
+        )
+        for blob in blobs.values():
+            yield from self._stored_once(blob, seen)
+        name = f"{snapshot.repo.namespace.name}/{snapshot.repo.name}"
+        for file in snapshot.build_files:
+            if file.blob_id in snapshot.held:
+                reason = f"The build stays here: {snapshot.held[file.blob_id].reason}"[:400]
+                self._left_out.append({"repository": name, "sha256": file.blob.sha256, "reason": reason})
+
+    def _stored_once(self, blob: Blob, seen: Any) -> Iterator[Member]:
+        """The bytes, unless this export has them already."""
+        if seen.execute("INSERT OR IGNORE INTO large VALUES (?)", (blob.sha256,)).rowcount:
+            self._counts["lfs_objects"] += 1
+            yield Member(layout.lfs_name(blob.sha256), blob.size_bytes, _stored(blob), blob.sha256)
 
     def _refuse(self, repo: Repo, error: DomainError) -> None:
         """One repository that cannot be exported keeps no other from it."""

@@ -9,6 +9,7 @@ from registry.models.licences import CustomLicence
 from registry.models.moves import RepoRedirect
 from registry.models.preparations import Preparation, PreparedFile
 from registry.models.profiles import DatasetComparison, DatasetDerivation, DatasetPicture, DatasetProfile
+from registry.models.reading import RepoReading
 from registry.models.releases import (
     AliasMove,
     EnvironmentLock,
@@ -68,6 +69,7 @@ __all__ = [
     "RepoEvent",
     "RepoGroupGrant",
     "RepoLike",
+    "RepoReading",
     "RepoRedirect",
     "RepoScan",
     "RepoSource",

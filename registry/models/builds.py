@@ -32,6 +32,8 @@ class Build(models.Model):
     environment = models.JSONField(default=dict)
     """Interpreter and package versions it was made with."""
     job_uuid = models.UUIDField(null=True)
+    came_from = models.CharField(max_length=200, blank=True)
+    """The site whose word the report is, of a build that was imported; empty when a job here has made and compared it."""
     key = models.CharField(max_length=120, unique=True)
     """Names the act that added it, so that a repeated act finds it."""
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")

@@ -1,4 +1,4 @@
-"""Telling programs elsewhere what happens to repositories."""
+"""Telling programs elsewhere what happens to repositories, and in the trade of namespaces."""
 
 from django.db import models
 
@@ -16,7 +16,9 @@ class Webhook(models.Model):
     user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
     url = models.CharField(max_length=500)
     domains = models.JSONField(default=list)
-    """Of `repo`, `discussion`: what it wants to hear of."""
+    """Of `repo`, `discussion`, `market`: what it wants to hear of."""
+    events = models.JSONField(default=list)
+    """Of the domain `market` the names that it wants to hear of (`order.paid`, …); empty: all."""
     sealed_secret = models.TextField(blank=True)
     """Encrypted (common.sealed); deliveries carry it and are signed with it."""
     is_enabled = models.BooleanField(default=True)
@@ -54,16 +56,30 @@ class WebhookWatch(models.Model):
 
 
 class RepoEvent(models.Model):
-    """Something that happened to a repository, as it is told to webhooks; kept only if somebody watches, and for some weeks."""
+    """Something that happened to a repository, or in the trade of a namespace, as it is told to webhooks; kept only if somebody watches,
+    and for some weeks."""
 
     uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
-    repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="+")
+    repo = models.ForeignKey(Repo, null=True, on_delete=models.CASCADE, related_name="+")
+    namespace = models.ForeignKey("accounts.Namespace", null=True, on_delete=models.CASCADE, related_name="+")
+    """Whose trade it is of; null: it is of a repository."""
+    needs = models.CharField(max_length=60, blank=True)
+    """What a webhook's owner must be allowed to do in `namespace` to hear of it."""
     domain = models.CharField(max_length=12)
     payload = models.JSONField()
     created_at = models.DateTimeField(default=now, db_index=True)
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(repo__isnull=False, namespace__isnull=True, needs="")
+                | (models.Q(repo__isnull=True, namespace__isnull=False) & ~models.Q(needs="")),
+                name="event_of_one",
+            )
+        ]
+
     def __str__(self) -> str:
-        return f"{self.payload.get('event')} of {self.repo_id}"
+        return f"{self.payload.get('event')} of {self.repo_id or self.namespace_id}"
 
 
 class WebhookDelivery(models.Model):

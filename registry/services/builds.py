@@ -57,7 +57,7 @@ def add_build(
     repo = require_repo_by_uuid(actor, version.repo.uuid, Action.REPO_WRITE)
     if repo.kind != RepoKind.MODEL:
         raise Invalid("Only versions of models have builds.")
-    report = _proven(equivalence)
+    report = proven(equivalence)
     for path, _ in files:
         check_path(path)
     if not files:
@@ -119,19 +119,9 @@ def digest_of(files: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def refuse_withdrawn(build: Build, deed: str) -> None:
-    """Raises Conflict for a withdrawn build; `deed` says what it can't be used for: `deployed`."""
-    mark = withdrawal_of(build)
-    if mark is not None:
-        raise Conflict(
-            f"This build of {build.version.name} was withdrawn ({mark.reason}) and can't be {deed}: take another one.",
-            code="build_withdrawn",
-            build=str(build.uuid),
-        )
-
-
-def _proven(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The report, which the program wrote: whole, and a proof."""
+def proven(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of a comparison, which a program or another site wrote: whole, and a proof. Raises Invalid (`no_equivalence`,
+    `not_equivalent`)."""
     report = bounded_object(given, "equivalence")
     rows = report.get("real_rows")
     figures = [report.get(name) for name in _FIGURES]
@@ -155,6 +145,17 @@ def _proven(given: Mapping[str, Any]) -> dict[str, Any]:
             code="not_equivalent",
         )
     return report
+
+
+def refuse_withdrawn(build: Build, deed: str) -> None:
+    """Raises Conflict for a withdrawn build; `deed` says what it can't be used for: `deployed`."""
+    mark = withdrawal_of(build)
+    if mark is not None:
+        raise Conflict(
+            f"This build of {build.version.name} was withdrawn ({mark.reason}) and can't be {deed}: take another one.",
+            code="build_withdrawn",
+            build=str(build.uuid),
+        )
 
 
 def _mark(actor: Actor, build: Build, kind: BuildMarkKind, reason: str) -> Build:

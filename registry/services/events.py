@@ -1,4 +1,4 @@
-"""What happens to repositories, told to those who watch: written down with the fact, sent later."""
+"""What happens to repositories, and in the trade of namespaces, told to those who watch: written down with the fact, sent later."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,13 @@ from registry.states import EventKind
 from work.door import enqueue
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import Namespace, User
+    from accounts.permissions import Action
 
-REPO, DISCUSSION = "repo", "discussion"
+REPO, DISCUSSION, MARKET = "repo", "discussion", "market"
 DOMAINS = (REPO, DISCUSSION)
+"""What a webhook hears of unless it says otherwise."""
+ALL_DOMAINS = (*DOMAINS, MARKET)
 _TEXT_LIMIT = 10_000
 """Characters of a comment that are sent along."""
 
@@ -33,6 +36,23 @@ def announce(repo: Repo, action: str, scope: str, *, domain: str = REPO, head: s
         **more,
     }
     event = RepoEvent.objects.create(repo=repo, domain=domain, payload=payload)
+    enqueue("registry.fan_out_event", event.pk, key=f"event:{event.pk}")
+
+
+def announce_trade(namespace: "Namespace", name: str, needs: "Action", data: dict[str, Any]) -> None:
+    """Note that something happened in the trade of a namespace, in the caller's transaction: `name` is `thing.deed`, `data` what is told.
+    Only webhooks whose owner may do `needs` in the namespace at the time of sending hear of it. One query, and a row only if somebody
+    watches."""
+    if not WebhookWatch.objects.filter(namespace_id=namespace.pk, webhook__is_enabled=True).exists():
+        return
+    thing, _, deed = name.partition(".")
+    payload = {
+        "event": {"action": deed, "scope": f"market.{thing}", "name": name},
+        "namespace": {"id": namespace.uuid.hex, "name": namespace.name},
+        "data": data,
+        "updatedAt": hub_time(now()),
+    }
+    event = RepoEvent.objects.create(namespace_id=namespace.pk, needs=str(needs), domain=MARKET, payload=payload)
     enqueue("registry.fan_out_event", event.pk, key=f"event:{event.pk}")
 
 

@@ -21,7 +21,7 @@ from common.clock import now
 from common.errors import Invalid
 from common.ids import new_uuid
 from lineage.kinds import cards
-from lineage.services.record import Ref, record_edge
+from lineage.services.record import Ref, record_edge, record_node
 from registry import version_names
 from registry.exports.layout import KEPT
 from registry.exports.reading import Archive
@@ -29,7 +29,11 @@ from registry.exports.records import statement_in
 from registry.measurements import LIMIT, bounded_object, check_hardware, check_metric, check_metrics, check_name
 from registry.models import (
     AliasMove,
+    Blob,
     Branch,
+    Build,
+    BuildFile,
+    BuildMark,
     Commit,
     DatasetDerivation,
     Discussion,
@@ -44,10 +48,11 @@ from registry.models import (
     VersionAlias,
     VersionMark,
 )
-from registry.paths import PULL_PREFIX, check_alias, check_ref
+from registry.paths import PULL_PREFIX, check_alias, check_path, check_ref
 from registry.services import signing
+from registry.services.builds import digest_of, proven
 from registry.services.gitpush import Push
-from registry.states import DerivationState, DiscussionState, EventKind, MarkKind, MeasurementKind
+from registry.states import DerivationState, DiscussionState, EventKind, MarkKind, MeasurementKind, RepoKind
 from registry.version_names import check_version
 
 _AT_ONCE = 500
@@ -126,6 +131,7 @@ class Coming:
         self._signatures()
         self._discussions()
         self._derivations()
+        self._builds()
         self._lineage()
         ImportedAuthor.objects.bulk_create(self._authors, batch_size=_AT_ONCE)
 
@@ -333,6 +339,57 @@ class Coming:
             )
             self._note("derivation", row.pk, record["asked_by"])
 
+    def _builds(self) -> None:
+        """With the comparison of the site where they were made, which is said wherever they are shown."""
+        large = {record["sha256"] for record in self.documents("large_files")}
+        for record in self.documents("builds"):
+            version = self._version(record["version"])
+            listed = {check_path(each["path"]): each["sha256"] for each in record["files"]}
+            if self.repo.kind != RepoKind.MODEL:
+                raise Invalid("Only versions of models have builds.")
+            if len(listed) != len(record["files"]) or not set(listed.values()) <= large:
+                raise Invalid(f"A build of {version.name} names a file twice, or one that large_files does not have.")
+            if digest_of(listed.items()) != record["sha256"]:
+                raise Invalid(f"A build of {version.name} has other files than its digest says.")
+            blobs = Blob.objects.in_bulk(listed.values(), field_name="sha256")
+            uuid = self._uuid(Build, record["uuid"])
+            build = Build.objects.create(
+                uuid=uuid,
+                version=version,
+                format=record["format"],
+                target=record["target"],
+                program=record["program"],
+                program_sha256=record["program_sha256"],
+                sha256=record["sha256"],
+                size_bytes=sum(blobs[sha256].size_bytes for sha256 in listed.values()),
+                equivalence=proven(record["equivalence"]),
+                signature=bounded_object(record["signature"], "signature"),
+                environment=bounded_object(record["environment"], "environment"),
+                came_from=record["compared_at"],
+                job_uuid=_uuid(record["job"]) if record["job"] else None,
+                key=f"import:{uuid}",
+                created_by_id=self._person(record["created_by"]),
+                created_at=instant(record["created_at"]),
+            )
+            self._note("build", build.pk, record["created_by"])
+            BuildFile.objects.bulk_create(
+                [BuildFile(build=build, path=path, blob=blobs[sha256]) for path, sha256 in listed.items()],
+                batch_size=_AT_ONCE,
+            )
+            self._build_marks(build, record["marks"])
+            record_node(Ref("build", uuid))
+
+    def _build_marks(self, build: Build, marks: Iterable[Record]) -> None:
+        for told in marks:
+            mark = BuildMark.objects.create(
+                build=build,
+                kind=told["kind"],
+                reason=told["reason"],
+                created_by_id=self._person(told["created_by"]),
+                created_at=instant(told["created_at"]),
+            )
+            self._note("build_mark", mark.pk, told["created_by"])
+
     def _lineage(self) -> None:
         """Edges into what came along, from what came along too or what the actor sees here. What somebody else's thing was made of is
         not said by whoever brings an archive."""
@@ -341,14 +398,18 @@ class Coming:
         for record in records:
             wanted.setdefault(record["source"]["kind"], set()).add(_uuid(record["source"]["uuid"]))
         seen = cards(self.actor, wanted)
-        own = {str(_uuid(record["uuid"])) for record in self.documents("versions")}
+        own = {
+            (kind[:-1], str(_uuid(record["uuid"])))
+            for kind in ("versions", "builds")
+            for record in self.documents(kind)
+        }
         for record in records:
             source, target = (
                 Ref(end["kind"], self._uuids.get(end["uuid"], _uuid(end["uuid"])))
                 for end in (record["source"], record["target"])
             )
-            into_own = target.kind == "version" and record["target"]["uuid"] in own
-            from_own = source.kind == "version" and record["source"]["uuid"] in own
+            into_own = (target.kind, record["target"]["uuid"]) in own
+            from_own = (source.kind, record["source"]["uuid"]) in own
             if into_own and source != target and (from_own or (source.kind, source.uuid) in seen):
                 record_edge(source, target, record["relation"])
             else:

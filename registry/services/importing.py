@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 _FILES_AT_ONCE = 200
 _COMPARED = (
     "refs", "versions", "marks", "aliases", "alias_moves", "measurements", "discussions", "discussion_events",
+    "builds",
 )  # fmt: skip
 """Documents by which a repository that is here is told to be the same. The rest depends on the site."""
-_PERSONAL = {"uuid", "created_by", "author"}
+_PERSONAL = {"uuid", "created_by", "author", "compared_at"}
 """What may differ between a repository and its import."""
 
 
@@ -170,8 +171,10 @@ def _require_same(actor: Actor, present: Repo, documents: Any, place: str) -> No
                 )
 
 
-def _plain(record: dict[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (record or {}).items() if key not in _PERSONAL}
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if key not in _PERSONAL}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 # Its bytes and its history

@@ -26,16 +26,32 @@ _AT_ONCE = 500
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def require_free(repo: Repo, blobs: Iterable[Blob | int]) -> None:
+def require_free(repo: Repo, blobs: Iterable[Blob | int], *, actor: Actor | None = None) -> None:
     """Raises Quarantined when some of these bytes (blobs or their keys) are held back everywhere or in this repository. A query per
-    500. To be asked by everything that hands out bytes, after the right to read them."""
-    found = held_back(repo.pk, (each.pk if isinstance(each, Blob) else each for each in blobs))
+    500. To be asked by everything that hands out bytes, after the right to read them. `actor`: who gets them; what is held back because
+    it was recalled goes to those who may write to the repository."""
+    keys = (each.pk if isinstance(each, Blob) else each for each in blobs)
+    found = held_for(actor, repo, keys) if actor is not None else held_back(repo.pk, keys)
     for row in found.values():
+        if row.origin == Origin.RECALL:
+            raise Quarantined(
+                f"This was recalled, so it can't be downloaded or run: {row.reason}",
+                quarantine=str(row.uuid),
+                reason=row.reason,
+            )
         raise Quarantined(
             f"This file is under quarantine, so it can't be downloaded or run: {row.reason}",
             quarantine=str(row.uuid),
             reason=row.reason,
         )
+
+
+def held_for(actor: Actor, repo: Repo, blobs: Iterable[int]) -> dict[int, Quarantine]:
+    """`held_back` without what a recall keeps from others than this actor."""
+    found = held_back(repo.pk, blobs)
+    if any(row.origin == Origin.RECALL for row in found.values()) and can(actor, repo, Action.REPO_WRITE):
+        return {pk: row for pk, row in found.items() if row.origin != Origin.RECALL}
+    return found
 
 
 def quarantine_file(actor: Actor, repo: Repo, entry: Entry, reason: str) -> Quarantine:

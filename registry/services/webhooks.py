@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from common.sealed import seal, unseal
 from notices.services import notify_users
 from registry.models import RepoEvent, Webhook, WebhookDelivery, WebhookWatch
 from registry.policies import can, require_repo, require_webhook
-from registry.services.events import DISCUSSION, DOMAINS
+from registry.services.events import ALL_DOMAINS, DISCUSSION, DOMAINS, MARKET
 from registry.states import DeliveryState, RepoKind
 from work.door import enqueue
 
@@ -33,6 +34,8 @@ KEEP = timedelta(days=30)
 _LIMIT_S = 10.0
 _PAUSES_S = (10, 60, 300, 1800, 7200, 21_600)
 """Between the attempts of a delivery: the last one is made nearly nine hours after the first."""
+_EVENT = re.compile(r"[a-z_]{1,30}\.[a-z_]{1,30}")
+_EVENTS_LIMIT = 50
 _GIVEN_UP_IN_A_ROW = 10
 """After so many deliveries in a row that never arrived, nobody is listening any more."""
 
@@ -41,12 +44,19 @@ Watched = Mapping[str, str]
 
 
 def create_webhook(
-    actor: Actor, url: str, watched: Iterable[Watched], *, domains: Iterable[str] = DOMAINS, secret: str = ""
+    actor: Actor,
+    url: str,
+    watched: Iterable[Watched],
+    *,
+    domains: Iterable[str] = DOMAINS,
+    secret: str = "",
+    events: Iterable[str] = (),
 ) -> Webhook:
-    """Have `url` told of what happens to the `watched` things, as far as the actor may see it. Raises Invalid for an address that
-    is not allowed or an unknown domain, NotFound for something to watch that is not there."""
+    """Have `url` told of what happens to the `watched` things, as far as the actor may see it; `events`: of the domain `market` these
+    names alone. Raises Invalid for an address that is not allowed or an unknown domain, NotFound for something to watch that is not
+    there."""
     _require_person(actor)
-    fields = _checked(url=url, domains=domains, secret=secret)
+    fields = _checked(url=url, domains=domains, secret=secret, events=events)
     if not (watches := _watches(actor, watched)):
         raise Invalid("Name at least one repository, person or organisation to watch.", fields={"watched": "none"})
     with transaction.atomic():
@@ -66,10 +76,11 @@ def update_webhook(
     watched: Iterable[Watched] = (),
     domains: Iterable[str] | None = None,
     secret: str | None = None,
+    events: Iterable[str] | None = None,
 ) -> Webhook:
     """Change what is given; no `watched` leaves what is watched as it is. Raises as `create_webhook` does."""
     webhook = require_webhook(actor, webhook.uuid)
-    fields = _checked(url=url, domains=domains, secret=secret)
+    fields = _checked(url=url, domains=domains, secret=secret, events=events)
     watches = _watches(actor, watched)
     with transaction.atomic():
         Webhook.objects.filter(pk=webhook.pk).update(**fields)
@@ -112,12 +123,14 @@ def fan_out_event(event_id: int) -> int:
     event = RepoEvent.objects.select_related("repo__namespace").filter(pk=event_id).first()
     if event is None:
         return 0
-    repo, needed = event.repo, Action.REPO_READ if event.domain == DISCUSSION else Action.REPO_DISCOVER
-    watched = Q(watches__repo=repo) | Q(watches__namespace_id=repo.namespace_id)
+    repo = event.repo
+    watched = Q(watches__namespace_id=repo.namespace_id if repo else event.namespace_id)
+    if repo is not None:
+        watched |= Q(watches__repo=repo)
     webhooks = Webhook.objects.select_related("user").filter(watched, is_enabled=True).distinct().order_by("pk")
     count = 0
     for webhook in webhooks.iterator(chunk_size=200):
-        if event.domain not in webhook.domains or not can(actors.for_user(webhook.user), repo, needed):
+        if not _wants(webhook, event) or not _may_hear(webhook, event):
             continue
         with transaction.atomic():
             delivery, is_new = WebhookDelivery.objects.get_or_create(webhook=webhook, event=event)
@@ -125,6 +138,20 @@ def fan_out_event(event_id: int) -> int:
                 count += 1
                 enqueue("registry.deliver_webhook", delivery.pk, key=f"delivery:{delivery.pk}")
     return count
+
+
+def _wants(webhook: Webhook, event: RepoEvent) -> bool:
+    if event.domain not in webhook.domains:
+        return False
+    return event.domain != MARKET or not webhook.events or event.payload["event"]["name"] in webhook.events
+
+
+def _may_hear(webhook: Webhook, event: RepoEvent) -> bool:
+    """What the webhook's owner may see now, not what they could when they made it."""
+    actor = actors.for_user(webhook.user)
+    if event.repo is None:
+        return event.namespace_id is not None and actor.may(Action(event.needs), event.namespace_id)
+    return can(actor, event.repo, Action.REPO_READ if event.domain == DISCUSSION else Action.REPO_DISCOVER)
 
 
 def redeliver(actor: Actor, webhook: Webhook, uuid: UUID | str) -> WebhookDelivery:
@@ -239,16 +266,23 @@ def _require_person(actor: Actor) -> None:
         raise Forbidden("Only a person can have webhooks.")
 
 
-def _checked(*, url: str | None, domains: Iterable[str] | None, secret: str | None) -> dict[str, Any]:
+def _checked(
+    *, url: str | None, domains: Iterable[str] | None, secret: str | None, events: Iterable[str] | None
+) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if url is not None:
         outgoing.check_url(url)
         fields["url"] = url
     if domains is not None:
         wanted = sorted(set(domains))
-        if not wanted or set(wanted) - set(DOMAINS):
-            raise Invalid(f"domains must be some of: {', '.join(DOMAINS)}.", fields={"domains": "unknown"})
+        if not wanted or set(wanted) - set(ALL_DOMAINS):
+            raise Invalid(f"domains must be some of: {', '.join(ALL_DOMAINS)}.", fields={"domains": "unknown"})
         fields["domains"] = wanted
+    if events is not None:
+        names = sorted(set(events))
+        if len(names) > _EVENTS_LIMIT or any(not _EVENT.fullmatch(name) for name in names):
+            raise Invalid("An event is named like order.paid.", fields={"events": "not names of events"})
+        fields["events"] = names
     if secret is not None:
         if len(secret) > SECRET_LIMIT or not secret.isascii() or not (secret.isprintable() or not secret):
             raise Invalid(

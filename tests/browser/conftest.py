@@ -44,7 +44,7 @@ class Visitor:
         # axe itself tries inline styles, which the policy refuses in words: not the page's doing
         is_answer = message.text.startswith("Failed to load resource: the server responded with a status of 4")
         if message.type == "error" and not self.is_checking and not (self.is_refused and is_answer):
-            self.problems.append(f"{self.page.url}: {message.text}")
+            self.problems.append(f"{self.page.url}: {message.text} ({message.location.get('url', '')})")
 
     @contextmanager
     def expects_refusal(self) -> Iterator[None]:

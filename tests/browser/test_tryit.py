@@ -1,6 +1,9 @@
 """The try-it form of an endpoint, in a real browser against the running inference process."""
 
+import json
 import secrets
+import subprocess
+import sys
 
 import pytest
 from huggingface_hub import HfApi
@@ -63,10 +66,10 @@ def test_answer_is_shown(form):
     form.check()
     page.get_by_label("length").fill("7.5")
     run.click()
-    page.get_by_role("cell", name="7.5").wait_for()
+    output.get_by_role("cell", name="7.5").wait_for()
     assert output.locator("tbody tr").first.inner_text() == "small\t7.5"
     page.get_by_label("width").fill("")
-    assert "Fill in width: a number is missing." in problem.inner_text()
+    assert "Fill in width, row 1: a number is missing." in problem.inner_text()
     assert not output.is_visible()
     run.click()
     assert problem.is_visible()
@@ -128,3 +131,53 @@ def test_without_the_right_there_is_no_form_and_a_lost_right_is_told(owner, form
         other.page.locator("[data-problem]").wait_for()
     assert "You may not call this endpoint any more" in other.page.locator("[data-problem]").inner_text()
     other.check()
+
+
+def test_samples_say_what_the_form_says_and_answer_alike(owner, form, tmp_path):
+    """curl, requests, the Triton client and fetch, as they stand on the page after the input was changed."""
+    page = form.page
+    page.get_by_label("length").fill("4.5")
+    page.get_by_role("button", name="Add a row").click()
+    page.get_by_label("height, row 2").fill("9")
+    form.check()
+    samples = dict(
+        zip(
+            page.locator("[data-sample] .code-head span").all_text_contents(),
+            page.locator("[data-sample] code").all_text_contents(),
+            strict=True,
+        )
+    )
+    programs = {
+        "curl": ["bash", "-c", samples["curl"] + " --silent --fail"],
+        "Python": [sys.executable, "-c", samples["Python"]],
+        "Python, Triton client": [sys.executable, "-c", samples["Python, Triton client"]],
+        "JavaScript": ["node", "--input-type=module", "-e", samples["JavaScript"]],
+    }
+    said = {
+        name: subprocess.run(
+            ["env", f"MERCATO_TOKEN={owner.token}", *program], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        for name, program in programs.items()
+    }
+    assert json.loads(said["curl"])["outputs"][0]["data"] == [4.5, 0.5, 0.125]
+    assert json.loads(said["Python"]) == json.loads(said["JavaScript"]) == json.loads(said["curl"])["outputs"]
+    assert said["Python, Triton client"].strip() == "y [[4.5, 0.5, 0.125]]"
+
+
+def test_rows_come_from_a_spreadsheet_and_from_a_file(form):
+    page, problem = form.page, form.page.locator("[data-problem]")
+    paste = """([field, text]) => {
+        const data = new DataTransfer();
+        data.setData("text/plain", text);
+        field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    }"""
+    field = page.get_by_label("length, row 1").element_handle()
+    page.evaluate(paste, [field, "1\t2\t3\n4\t5\t6"])
+    sent = json.loads(page.locator("[data-body]").input_value())["inputs"][0]
+    assert (sent["shape"], sent["data"]) == ([2, 3], [1, 2, 3, 4, 5, 6])
+    upload = page.locator("[data-csv]")
+    upload.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b'height,"length",width\n3,1,2\n'})
+    page.wait_for_function("document.querySelector('[data-body]').value.includes('[1,2,3]')")
+    upload.set_input_files({"name": "b.csv", "mimeType": "text/csv", "buffer": b"height,length\n3,1\n"})
+    problem.wait_for()
+    assert "The file has no column width." in problem.inner_text()

@@ -311,5 +311,5 @@ def test_the_table_takes_the_same_number_of_queries_whatever_its_size(alice, ver
     for n in range(3):
         endpoints.deploy(alice, namespace="alice", name=f"m{n}", version_uuid=version.uuid)
         make_token(alice)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         serving_table()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import remembered_sqlite
+
 pytestmark = pytest.mark.xdist_group("killed-workers")  # they share the migrated database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,10 +107,14 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated(tmp_path_factory: pytest.TempPathFactory, django_db_setup) -> Path:
     """A migrated database, to be copied."""
     made = Installation(tmp_path_factory.mktemp("migrated"))
-    made.run("manage.py", "migrate", "--verbosity", "0", "--skip-checks")
+    if (kept := remembered_sqlite()) is None:
+        made.run("manage.py", "migrate", "--verbosity", "0", "--skip-checks")
+    else:
+        with contextlib.closing(sqlite3.connect(made.database)) as copy:
+            kept.backup(copy)
     return made.database
 
 

@@ -9,6 +9,7 @@ from common.clock import now
 from compute.models import Endpoint
 from compute.services import endpoints
 from market.models import Account, Listing, Plan
+from market.order_terms import terms_for
 from market.services import listings, wallet
 from market.services.ledger import AccountRef
 from metering.meters import Meter
@@ -111,6 +112,17 @@ def make_listing(
 
 def plan_of(listing: Listing, number: int = 1) -> Plan:
     return Plan.objects.get(listing=listing, number=number)
+
+
+def agreed(plan: Plan) -> dict:
+    """The arguments of `place_order` that name a plan and accept its terms as they are now."""
+    plan = Plan.objects.select_related("listing__namespace").get(pk=plan.pk)
+    return {"plan_uuid": plan.uuid, "accept_terms": terms_for(plan).digest}
+
+
+def digest_of(plan_uuid: str) -> str:
+    """What an order of this plan accepts, for a caller that knows no more of it."""
+    return agreed(Plan.objects.get(uuid=plan_uuid))["accept_terms"]
 
 
 def balance(ref: AccountRef) -> int:

@@ -64,7 +64,7 @@ EDGES = [
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[LiveSite]:
+def site(tmp_path: Path, django_db_setup) -> Iterator[LiveSite]:
     with started_site(tmp_path / "site", "--parts", "worker,scheduler,inference") as site:
         yield site
 

@@ -162,7 +162,8 @@ def test_a_model_is_uploaded_sold_by_the_call_used_paid_for_and_refunded(live_si
     call = caller_of(buyer, slug)
     eventually(lambda: refusal(call) == "404", limit_s=10, what="what was not bought is not there")
 
-    wanted = {"buyer": buyer.name, "plan": plan["uuid"], "quantity": CALLS}
+    terms = buyer.get(f"plans/{plan['uuid']}/quote?buyer={buyer.name}&quantity={CALLS}")["terms_digest"]
+    wanted = {"buyer": buyer.name, "plan": plan["uuid"], "quantity": CALLS, "accept_terms": terms}
     order = buyer.post("orders", wanted, key="my-sums")
     again = buyer.post("orders", wanted, key="my-sums")
     assert (order["state"], order["total_minor"], again["uuid"]) == ("fulfilled", PRICE * CALLS, order["uuid"])

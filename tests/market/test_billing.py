@@ -24,6 +24,7 @@ from registry.policies import can
 from registry.services.repos import delete_repo
 from tests.factories.market import (
     SYSTEM,
+    agreed,
     balance,
     give_credits,
     make_calls,
@@ -67,7 +68,7 @@ def endpoint(seller):
 def order(seller, buyer, endpoint):
     """Four packs: 1,000 minor units for 4,000 calls, and 100 free ones."""
     listing = make_listing(seller, endpoint, PER_CALL)
-    return place_order(buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan_of(listing).uuid, quantity=4, key="k1")
+    return place_order(buyer.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing)), quantity=4, key="k1")
 
 
 def money(order):
@@ -192,7 +193,7 @@ class TestRefundOfDownload:
     @pytest.fixture
     def order(self, seller, buyer, repo):
         listing = make_listing(seller, repo, {"kind": "one_time", "price_minor": 1999, "refund_window_days": 14})
-        return place_order(buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan_of(listing).uuid, key="k1")
+        return place_order(buyer.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing)), key="k1")
 
     def test_all_of_it_is_unwound(self, seller, buyer, repo, order):
         repo.refresh_from_db()
@@ -239,7 +240,7 @@ class TestRefundOfDownload:
 
     def test_after_a_refund_it_can_be_bought_again(self, buyer, order):
         refund_order(buyer.actor, order, key="r1")
-        again = place_order(buyer.actor, buyer_namespace=buyer.name, plan_uuid=order.plan.uuid, key="k2")
+        again = place_order(buyer.actor, buyer_namespace=buyer.name, **agreed(order.plan), key="k2")
         assert (again.state, balance(wallet(order.buyer, "CRD"))) == ("fulfilled", 8_001)
 
 

@@ -17,6 +17,7 @@ from market.services.orders import place_order
 from market.services.quotes import quote
 from market.services.refunds import refund_order
 from tests.factories.market import (
+    agreed,
     balance,
     give_credits,
     make_calls,
@@ -58,7 +59,7 @@ def buy(buyer, listing, *, code="spring", quantity=1, key="k1"):
     return place_order(
         buyer.actor,
         buyer_namespace=buyer.name,
-        plan_uuid=plan_of(listing).uuid,
+        **agreed(plan_of(listing)),
         quantity=quantity,
         key=key,
         coupon=code,

@@ -12,7 +12,7 @@ from market.models import Entitlement, LedgerTransaction, Order
 from market.services.ledger import clearing, verify_ledger, wallet
 from market.services.orders import place_order
 from metering.queries import budget_of
-from tests.factories.market import balance, give_credits, make_company, make_endpoint, make_listing, plan_of
+from tests.factories.market import agreed, balance, give_credits, make_company, make_endpoint, make_listing, plan_of
 from tests.support.databases import fetch_back, process_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,11 +24,13 @@ django.setup()
 from accounts.actors import for_user
 from accounts.models import User
 from market.models import Plan
+from market.order_terms import terms_for
 from market.services.orders import place_order
 
 user, plan = User.objects.get(username="tasters-owner"), Plan.objects.get()
 for number in range(100_000):
-    place_order(for_user(user), buyer_namespace="tasters", plan_uuid=plan.uuid, key=f"k{number}")
+    agreed = {"plan_uuid": plan.uuid, "accept_terms": terms_for(plan).digest}
+    place_order(for_user(user), buyer_namespace="tasters", **agreed, key=f"k{number}")
     print(number, flush=True)
 """
 
@@ -53,7 +55,7 @@ def test_killed_at_any_moment_orders_are_whole_and_the_same_keys_go_on(tmp_path)
     assert (balance(wallet(buyer.namespace, "CRD")), balance(clearing("CRD"))) == (1_000_000 - PRICE * count, 0)
     assert verify_ledger().is_sound
     for order in orders:
-        assert place_order(buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan.uuid, key=order.key).pk == order.pk
+        assert place_order(buyer.actor, buyer_namespace=buyer.name, **agreed(plan), key=order.key).pk == order.pk
     assert balance(wallet(buyer.namespace, "CRD")) == 1_000_000 - PRICE * count
 
 

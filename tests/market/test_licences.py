@@ -21,7 +21,7 @@ from registry.models import CustomLicence
 from registry.services.commits import AddFile, create_commit
 from registry.services.licences import choose_licence, publish_licence
 from registry.services.storage import store_bytes
-from tests.factories.market import give_credits, make_company, make_listing, make_person, make_version, plan_of
+from tests.factories.market import agreed, give_credits, make_company, make_listing, make_person, make_version, plan_of
 
 LICENCES = (
     "mit", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-sa-4.0", "gpl-3.0", "MIT OR GPL-3.0-only", "CC-BY-NC-4.0 OR CC-BY-SA-4.0",
@@ -201,10 +201,10 @@ def test_a_model_from_data_for_research_is_not_sold_until_the_owner_waives_it(sh
         give_credits(buyer, 1000)
     with django_assert_max_num_queries(20):
         assert licences.check(shop.actor, "model", model.repo).is_free
-    place_order(buyers[0].actor, buyer_namespace="clinic", plan_uuid=plan_of(listing).uuid, key="1")
+    place_order(buyers[0].actor, buyer_namespace="clinic", **agreed(plan_of(listing)), key="1")
     licences.revoke_waiver(lab.actor, waiver, reason="It ended.")
     licences.revoke_waiver(lab.actor, waiver)
-    refused(place_order, buyers[1].actor, buyer_namespace="school", plan_uuid=plan_of(listing).uuid, key="1")
+    refused(place_order, buyers[1].actor, buyer_namespace="school", **agreed(plan_of(listing)), key="1")
     assert Order.objects.get().state == "fulfilled"
     assert LicenceWaiverRevocation.objects.get().reason == "It ended."
     tags = (

@@ -27,6 +27,7 @@ from registry.services.versions import publish_version
 from registry.states import Verdict
 from tests.factories.accounts import SYSTEM
 from tests.factories.market import (
+    agreed,
     make_company,
     make_endpoint,
     make_listing,
@@ -115,7 +116,7 @@ class TestChannels:
         standing.yank(seller.actor, version, reason="A leak.")
         buyer = make_person("eve")
         with pytest.raises(Conflict, match="no version"):
-            orders.place_order(buyer.actor, buyer_namespace="eve", plan_uuid=plan_of(listing).uuid, key="k")
+            orders.place_order(buyer.actor, buyer_namespace="eve", **agreed(plan_of(listing)), key="k")
         assert Order.objects.count() == 0
 
     def test_an_endpoint_has_none(self, seller):

@@ -1,17 +1,19 @@
 """Buying: money, access and word in one step, once; and nothing at all when it is refused."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 
 from accounts.models import AuditRecord, Membership
 from accounts.permissions import Action
 from accounts.services.audit import verify
+from common.clock import now
 from common.errors import Conflict, Forbidden, Invalid, NotFound, OverBudget
 from compute.endpoint_policies import can as can_call
 from lineage.models import Edge
-from market.models import Entitlement, LedgerTransaction, Order
+from market.models import Entitlement, LedgerTransaction, Order, TermsAcceptance, TermsText
 from market.services import ledger, listings
 from market.services.ledger import clearing, earnings, fees, held, verify_ledger, wallet
 from market.services.orders import place_order
@@ -20,7 +22,9 @@ from notices.models import Notice
 from registry.models import ScanReport
 from registry.policies import can
 from registry.services.repos import delete_repo, update_settings
+from tests.factories.accounts import make_token
 from tests.factories.market import (
+    agreed,
     balance,
     give_credits,
     make_company,
@@ -30,6 +34,7 @@ from tests.factories.market import (
     make_version,
     plan_of,
 )
+from tests.support.api import Caller
 
 ONE_TIME = {"kind": "one_time", "price_minor": 1999}
 PER_CALL = {"kind": "pay_per_call", "price_minor": 250, "unit_calls": 1000, "included_calls": 100}
@@ -49,7 +54,7 @@ def buyer(seller):
 
 def buy(buyer, listing, *, plan=1, quantity=1, key="k1"):
     return place_order(
-        buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan_of(listing, plan).uuid, quantity=quantity, key=key
+        buyer.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing, plan)), quantity=quantity, key=key
     )
 
 
@@ -143,10 +148,10 @@ class TestDownload:
         member = make_person("nora")
         Membership.objects.create(organization=buyer.namespace.organization, user=member.user, role="member")
         with pytest.raises(Forbidden):
-            place_order(member.actor, buyer_namespace=buyer.name, plan_uuid=plan_of(listing).uuid, key="k")
+            place_order(member.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing)), key="k")
         Membership.objects.filter(user=member.user).update(role="buyer")
         assert (
-            place_order(member.actor, buyer_namespace=buyer.name, plan_uuid=plan_of(listing).uuid, key="k").state
+            place_order(member.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing)), key="k").state
             == "fulfilled"
         )
 
@@ -277,3 +282,61 @@ class TestConcurrency:
         assert balance(wallet(buyer.namespace, "CRD")) == 10_000 + 800 - 8 * 250
         assert ledger.verify_ledger().is_sound
         assert verify().first_bad is None
+
+
+class TestTerms:
+    """What a buyer accepts is kept to the letter."""
+
+    @pytest.fixture
+    def listing(self, seller):
+        return make_listing(seller, make_version(seller).repo, ONE_TIME, return_terms="Ask us.")
+
+    def test_the_quote_tells_the_terms_and_the_order_keeps_them(self, seller, buyer, listing, client, settings):
+        settings.SITE_TERMS = "Be kind."
+        plan = plan_of(listing)
+        caller = Caller(client, make_token(buyer.user))
+        quote = caller.call("GET", f"plans/{plan.uuid}/quote?buyer=tasters").json()
+        assert hashlib.sha256(quote["terms"].encode()).hexdigest() == quote["terms_digest"]
+        for part in ("vineyard/wine: Wine", "19.99", "MIT", "within 14 days", "Ask us.", "Be kind."):
+            assert part in quote["terms"]
+        wish = {"buyer": "tasters", "plan": str(plan.uuid)}
+        missing = caller.call("POST", "orders", wish, **{"Idempotency-Key": "k0"})
+        assert (missing.status_code, missing.json()["fields"].keys()) == (400, {"accept_terms"})
+        settings.SITE_TERMS = "Be very kind."
+        stale = caller.call(
+            "POST", "orders", wish | {"accept_terms": quote["terms_digest"]}, **{"Idempotency-Key": "k1"}
+        )
+        digest = caller.call("GET", f"plans/{plan.uuid}/quote?buyer=tasters").json()["terms_digest"]
+        assert (stale.status_code, stale.json()["code"], stale.json()["fields"]["digest"]) == (
+            409, "terms_changed", digest,
+        )  # fmt: skip
+        assert (digest in stale.json()["detail"], Order.objects.count()) == (True, 0)
+        order = caller.call("POST", "orders", wish | {"accept_terms": digest}, **{"Idempotency-Key": "k2"}).json()
+        assert order["terms_digest"] == digest
+        settings.SITE_TERMS = ""
+        again = caller.call("POST", "orders", wish | {"accept_terms": digest}, **{"Idempotency-Key": "k2"}).json()
+        assert again["uuid"] == order["uuid"]
+        assert "Be very kind." in caller.call("GET", f"terms/{digest}").json()["text"]
+        assert Caller(client, make_token(seller.user)).call("GET", f"terms/{digest}").status_code == 200
+        assert Caller(client, make_token(make_person("eve").user)).call("GET", f"terms/{digest}").status_code == 404
+        acceptance = TermsAcceptance.objects.get()
+        assert (acceptance.accepted_by, str(acceptance.order.uuid)) == (buyer.user, order["uuid"])
+        for rows, change in ((TermsText.objects, {"text": "x"}), (TermsAcceptance.objects, {"accepted_at": now()})):
+            with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+                rows.update(**change)
+
+    def test_the_page_shows_the_terms_and_asks_again_when_they_change(self, seller, buyer, listing, client, settings):
+        plan = plan_of(listing)
+        client.force_login(buyer.user)
+        page = f"/listings/vineyard/{listing.slug}/checkout?plan={plan.uuid}"
+        first = agreed(plan)["accept_terms"]
+        assert first in client.get(page).content.decode()
+        settings.SITE_TERMS = "New ones."
+        form = {"buyer_namespace": "tasters", "quantity": 1, "key": "k", "accept": "on", "accept_terms": first}
+        refused = client.post(page, form)
+        text = refused.content.decode()
+        assert (refused.status_code, "read them again" in text, "New ones." in text) == (400, True, True)
+        second = agreed(plan)["accept_terms"]
+        assert (f'value="{second}"' in text, f'value="{first}"' in text) == (True, False)
+        assert client.post(page, form | {"accept_terms": second}).status_code == 302
+        assert "New ones." in client.get(f"/orders/{Order.objects.get().uuid}").content.decode()

@@ -26,6 +26,7 @@ from market.states import PAYOUTS, PayoutState
 from notices.models import Notice
 from tests.factories.market import (
     SYSTEM,
+    agreed,
     balance,
     give_credits,
     make_company,
@@ -87,9 +88,7 @@ class TestWhatIsDue:
         give_credits(buyer, 100_000)
         plan = {"kind": "one_time", "price_minor": 10_000, "refund_window_days": 365}
         listing = make_listing(seller, make_version(seller).repo, plan)
-        return buyer, orders.place_order(
-            buyer.actor, buyer_namespace="tasters", plan_uuid=plan_of(listing).uuid, key="k"
-        )
+        return buyer, orders.place_order(buyer.actor, buyer_namespace="tasters", **agreed(plan_of(listing)), key="k")
 
     def test_what_was_just_sold_is_held_and_free_two_weeks_later(self, seller, sold):
         send_to(seller, "wallet")

@@ -20,6 +20,7 @@ from market.services.refunds import refund_order
 from market.tiers import in_words
 from notices.models import Notice
 from tests.factories.market import (
+    agreed,
     give_credits,
     make_calls,
     make_company,
@@ -46,7 +47,7 @@ def buyer(seller):
 
 
 def buy(buyer, plan, *, quantity=1, key="k1"):
-    return place_order(buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan.uuid, quantity=quantity, key=key)
+    return place_order(buyer.actor, buyer_namespace=buyer.name, **agreed(plan), quantity=quantity, key=key)
 
 
 class TestVolume:
@@ -164,9 +165,7 @@ class TestOffers:
             lambda: require_plan(stranger.actor, offer.uuid),
             lambda: buy(stranger, offer),
             # the owner of the buying organisation, for herself
-            lambda: place_order(
-                buyer.actor, buyer_namespace="tasters-owner", plan_uuid=offer.uuid, key="self", quantity=1
-            ),
+            lambda: place_order(buyer.actor, buyer_namespace="tasters-owner", **agreed(offer), key="self", quantity=1),
         ):
             with pytest.raises(NotFound):
                 refused()

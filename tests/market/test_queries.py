@@ -13,6 +13,7 @@ from market.services import billing, ledger
 from market.services.orders import place_order
 from market.services.refunds import refund_order
 from tests.factories.market import (
+    agreed,
     give_credits,
     make_calls,
     make_company,
@@ -37,9 +38,7 @@ def buyer(seller):
 
 
 def buy(buyer, listing, key, quantity=1):
-    return place_order(
-        buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan_of(listing).uuid, quantity=quantity, key=key
-    )
+    return place_order(buyer.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing)), quantity=quantity, key=key)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from market.services.refunds import refund_order
 from notices.models import Notice
 from registry.services.versions import publish_version
 from tests.factories.market import (
+    agreed,
     balance,
     give_credits,
     make_calls,
@@ -113,7 +114,7 @@ def on_sale(seller, version, *plans, **more):
 
 def buy(buyer, listing, *, plan=1, quantity=1, key="k1"):
     return place_order(
-        buyer.actor, buyer_namespace=buyer.name, plan_uuid=plan_of(listing, plan).uuid, quantity=quantity, key=key
+        buyer.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing, plan)), quantity=quantity, key=key
     )
 
 

@@ -1,5 +1,6 @@
 """Weeks of trade in seconds: random purchases, calls, billing and refunds against a model that knows nothing of the database."""
 
+import os
 import random
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,13 +10,15 @@ import pytest
 from common.errors import Conflict, OverBudget
 from lineage.services.record import Ref, record_edge
 from market.models import Order
-from market.services import billing, listings, royalties
+from market.services import billing, coupons, listings, payout_accounts, payouts, royalties
 from market.services.ledger import clearing, earnings, fees, held, issued, verify_ledger, wallet
 from market.services.orders import place_order
+from market.services.partial_refunds import refund_part
 from market.services.refunds import refund_order
 from metering.queries import budget_of
 from registry.services.versions import publish_version
 from tests.factories.market import (
+    agreed,
     balance,
     give_credits,
     make_calls,
@@ -26,9 +29,15 @@ from tests.factories.market import (
     plan_of,
 )
 
+SEQUENCES = int(os.environ.get("TRADE_SEQUENCES", "4"))  # noqa: TID251  on demand: 10,000
 POINTS, LEAST, MOST = 750, 4, 40
 FEE_PERCENT, PACK, PRICE, INCLUDED, DOWNLOAD = 10, 1000, 333, 7, 1999
-DEEDS = ["credits", "pack", "pack", "download", "use", "use", "use", "bill", "refund", "replay"]
+LEAST_PAID = 1000
+OFF = 1500
+"""What the coupon takes off, in basis points."""
+DEEDS = [
+    "credits", "pack", "pack", "download", "with_coupon", "use", "use", "use", "bill", "refund", "part", "part", "payout", "replay",
+]  # fmt: skip
 
 
 @dataclass
@@ -68,8 +77,17 @@ class Trade:
         self.calls = self.offer(endpoint, pay, "Calls")
         self.table = self.offer(table.repo, {"kind": "one_time", "price_minor": DOWNLOAD}, "Table")
         self.wallets, self.issued = dict.fromkeys(self.buyers, 0), 0
+        coupons.create_coupon(self.seller.actor, self.seller.name, "LESS", percent_bp=OFF)
+        self.paid_out = {self.seller.name: 0, self.grower.name: 0}
+        self.accounts = {
+            each.name: payout_accounts.set_payout_account(
+                each.actor, each.namespace, currency="CRD", method="wallet"
+            ).pk
+            for each in (self.seller, self.grower)
+        }
         self.bought: dict[str, Bought] = {}
         self.orders: dict[str, Order] = {}
+        self.coupons: dict[str, str] = {}
 
     def offer(self, subject, plan, title):
         listing = make_listing(self.seller, subject, plan, title=title, publish=False)
@@ -97,19 +115,25 @@ class Trade:
             return
         self.buy(key, self.table, 1, Bought(name, DOWNLOAD, used=1, billed=1, is_download=True))
 
-    def buy(self, key, listing, quantity, bought):
+    def with_coupon(self, key, name):
+        is_first = not any(each.buyer == name and not each.is_download for each in self.bought.values())
+        included = INCLUDED if is_first else 0
+        total = PRICE * 2 - PRICE * 2 * OFF // 10_000
+        self.buy(key, self.calls, 2, Bought(name, total, PACK * 2 + included, included), coupon="less")
+
+    def buy(self, key, listing, quantity, bought, coupon=""):
         if self.wallets[bought.buyer] < bought.total:
             with pytest.raises(OverBudget):
-                self.place(key, bought.buyer, listing, quantity)
+                self.place(key, bought.buyer, listing, quantity, coupon)
             return
-        self.orders[key] = self.place(key, bought.buyer, listing, quantity)
+        self.orders[key] = self.place(key, bought.buyer, listing, quantity, coupon)
         self.bought[key] = bought
         self.wallets[bought.buyer] -= bought.total
 
-    def place(self, key, name, listing, quantity):
-        plan = plan_of(listing)
+    def place(self, key, name, listing, quantity, coupon=""):
+        plan, self.coupons[key] = plan_of(listing), coupon
         return place_order(
-            self.buyers[name].actor, buyer_namespace=name, plan_uuid=plan.uuid, quantity=quantity, key=key
+            self.buyers[name].actor, buyer_namespace=name, **agreed(plan), quantity=quantity, key=key, coupon=coupon
         )
 
     def use(self, key, name):
@@ -135,31 +159,67 @@ class Trade:
                 self.wallets[each.buyer] += each.total - kept
                 each.is_open, each.billed = False, 0 if each.is_download else each.used
 
+    def part(self, key, name):
+        """What is left of an order is as if it had cost that much less."""
+        if self.orders:
+            some = self.rng.choice(sorted(self.orders))
+            each = self.bought[some]
+            amount = self.rng.randint(1, max(each.total, 1))
+            if not each.is_open:
+                with pytest.raises(Conflict):
+                    refund_part(self.seller.actor, self.orders[some], amount, key=key)
+                return
+            refund_part(self.seller.actor, self.orders[some], amount, key=key)
+            self.wallets[each.buyer] += amount
+            each.total -= amount
+            each.is_open = each.total > 0
+
+    def payout(self, key, name):
+        earned = dict(zip(self.paid_out, self.earned(), strict=True))
+        for each in (self.seller, self.grower):
+            left = earned[each.name] - self.paid_out[each.name]
+            made = payouts.pay_out(self.accounts[each.name], run=key)
+            assert (made.amount_minor if made else 0) == (left if left >= LEAST_PAID else 0)
+            if made:
+                payouts.send_payout(made.pk)
+                self.paid_out[each.name] += made.amount_minor
+
+    def split(self):
+        """(platform, seller, grower) of each order, for what was charged of it."""
+        for each in self.bought.values():
+            amount = each.cost(each.billed)
+            fee = -((100 - amount * FEE_PERCENT * 2) // 200)
+            received = amount - fee
+            upstream = min(received, MOST, max(LEAST, int(Fraction(received * POINTS, 10_000)))) if received else 0
+            yield fee, received - upstream, upstream
+
+    def earned(self):
+        """What seller and grower have earned so far."""
+        shares = list(self.split())
+        return sum(each[1] for each in shares), sum(each[2] for each in shares)
+
     def replay(self, key, name):
         if self.orders:
             again = self.rng.choice(sorted(self.orders))
             order = self.orders[again]
-            assert self.place(again, order.buyer.name, order.listing, order.quantity).pk == order.pk
+            same = self.place(again, order.buyer.name, order.listing, order.quantity, self.coupons[again])
+            assert same.pk == order.pk
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_trade_matches_the_model(seed):
+@pytest.mark.parametrize("seed", range(SEQUENCES))
+def test_trade_matches_the_model(seed, settings):
+    settings.PAYOUT_HOLDING_DAYS, settings.PAYOUT_MINIMUM = 0, ["10"]
     trade = Trade(seed)
     for number in range(60):
         trade.step(f"s{number}")
-    charged = [each.cost(each.billed) for each in trade.bought.values()]
-    # each sale is split on its own; a half goes to the seller
-    platform = sum(-((100 - amount * FEE_PERCENT * 2) // 200) for amount in charged)
-    received = [amount + (100 - amount * FEE_PERCENT * 2) // 200 for amount in charged]
-    upstream = sum(
-        min(amount, MOST, max(LEAST, int(Fraction(amount * POINTS, 10_000)))) for amount in received if amount
-    )
     wallets = {name: balance(wallet(buyer.namespace, "CRD")) for name, buyer in trade.buyers.items()}
     assert wallets == trade.wallets
-    assert balance(fees("CRD")) == platform
-    assert balance(earnings(trade.seller.namespace, "CRD")) == sum(charged) - platform - upstream
-    assert balance(earnings(trade.grower.namespace, "CRD")) == upstream
+    assert balance(fees("CRD")) == sum(each[0] for each in trade.split())
+    for each, earned in zip((trade.seller, trade.grower), trade.earned(), strict=True):
+        paid = trade.paid_out[each.name]
+        assert balance(wallet(each.namespace, "CRD")) == paid
+        assert balance(earnings(each.namespace, "CRD")) == earned - paid
     assert (balance(issued("CRD")), balance(clearing("CRD"))) == (-trade.issued, 0)
     for key, each in trade.bought.items():
         left = 0 if each.is_download or not each.is_open else each.total - each.cost(each.billed)

@@ -15,7 +15,7 @@ from market import statements
 from market.models import AccountKind, TransactionKind
 from market.services import ledger, orders, refunds
 from market.services.ledger import Leg
-from tests.factories.market import give_credits, make_company, make_listing, make_version, plan_of
+from tests.factories.market import agreed, give_credits, make_company, make_listing, make_version, plan_of
 
 DAY = timedelta(days=1)
 
@@ -27,7 +27,7 @@ def trade(db):
     plan = {"kind": "one_time", "price_minor": 1000, "refund_window_days": 14}
     listing = make_listing(seller, make_version(seller).repo, plan, title="=Wine")
     with clock.travel(DAY):
-        order = orders.place_order(buyer.actor, buyer_namespace="tasters", plan_uuid=plan_of(listing).uuid, key="k")
+        order = orders.place_order(buyer.actor, buyer_namespace="tasters", **agreed(plan_of(listing)), key="k")
     with clock.travel(2 * DAY):
         refunds.refund_order(buyer.actor, order, key="r")
     return seller, buyer, order

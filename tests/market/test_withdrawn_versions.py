@@ -9,7 +9,15 @@ from market.models import Order
 from market.services import orders
 from registry.services import standing
 from registry.services.versions import publish_version
-from tests.factories.market import give_credits, make_company, make_endpoint, make_listing, make_version, plan_of
+from tests.factories.market import (
+    agreed,
+    give_credits,
+    make_company,
+    make_endpoint,
+    make_listing,
+    make_version,
+    plan_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -24,10 +32,10 @@ def test_a_repository_is_sold_as_long_as_a_version_is_left() -> None:
     plan = plan_of(make_listing(shop, version.repo, ONE_TIME, title="Wine"))
     standing.yank(shop.actor, version, reason="A leak.")
     with pytest.raises(Conflict, match="withdrawn"):
-        orders.place_order(clinic.actor, buyer_namespace="clinic", plan_uuid=plan.uuid, key="first")
+        orders.place_order(clinic.actor, buyer_namespace="clinic", **agreed(plan), key="first")
     assert Order.objects.count() == 0
     publish_version(shop.actor, version.repo, "main", name="2.0", licence="mit")
-    orders.place_order(clinic.actor, buyer_namespace="clinic", plan_uuid=plan.uuid, key="second")
+    orders.place_order(clinic.actor, buyer_namespace="clinic", **agreed(plan), key="second")
     assert Order.objects.count() == 1
 
 
@@ -41,5 +49,5 @@ def test_a_withdrawn_version_is_neither_deployed_nor_sold_by_the_call() -> None:
     with pytest.raises(Conflict, match="A leak"):
         endpoints.deploy(shop.actor, namespace="shop", name="again", version_uuid=version.uuid)
     with pytest.raises(Conflict, match="can't be sold"):
-        orders.place_order(clinic.actor, buyer_namespace="clinic", plan_uuid=plan.uuid, key="first")
+        orders.place_order(clinic.actor, buyer_namespace="clinic", **agreed(plan), key="first")
     assert (Endpoint.objects.count(), Order.objects.count()) == (1, 0)

@@ -19,8 +19,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.models import User
-from common.errors import DomainError, Forbidden, Invalid, NotFound
+from common.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from config import moving
+from lineage.services.record import Ref, record_edge
+from registry import build_queries
 from registry.exports import layout
 from registry.exports.reading import TarArchive, archive_at
 from registry.exports.records import Snapshot
@@ -29,6 +31,7 @@ from registry.models import Commit, Discussion, ImportedSignature, Repo, Version
 from registry.policies import deleted_repos, require_repo, visible_repos
 from registry.queries import all_files, version_named
 from registry.services import (
+    builds,
     collections,
     discussions,
     likes,
@@ -48,7 +51,9 @@ from registry.services.commits import AddLfs
 from registry.services.exports import outgoing_of
 from registry.services.importing import Wish, import_archive
 from registry.services.versions import publish_version
+from registry.states import Origin
 from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_user
+from tests.factories.builds import REPORT, make_build
 from tests.factories.registry import add, commit, make_repo
 
 LARGE = os.urandom(200_000)
@@ -218,6 +223,47 @@ def test_an_export_is_read_by_git_and_comes_back_whole_on_another_site(tmp_path,
 # What is cut, altered or hostile
 
 
+@pytest.mark.django_db(transaction=True)
+def test_builds_come_along_with_the_comparison_of_the_site_that_made_them(tmp_path, settings) -> None:
+    people()
+    olga = actor("olga")
+    repo = small(olga, "graph", kind="model")
+    version = version_named(repo, "1.0")
+    kept = make_build(olga, version, LARGE[:1000])
+    builds.withdraw_build(olga, kept, reason="Too early")
+    builds.restore_build(olga, kept)
+    record_edge(Ref("version", version.uuid), Ref("build", kept.uuid), "converted")
+    builds.withdraw_build(olga, make_build(olga, version, LARGE[:1001]), reason="Too slow")
+    held = make_build(olga, version, LARGE[:1002])
+    blob = held.files.get().blob
+    quarantine.hold_back(SYSTEM, blob, "Looks odd", Origin.OWNER, repo=repo)
+    once, again = tmp_path / "once", tmp_path / "again"
+    moving.export_to(once, repository="acme/graph")
+    assert json.loads((once / "manifest.json").read_text())["left_out"] == [
+        {"repository": "acme/graph", "sha256": blob.sha256, "reason": "The build stays here: Looks odd"}
+    ]
+    assert not (once / layout.lfs_name(blob.sha256)).exists()
+    site = settings.PUBLIC_URL
+
+    another_site(settings, tmp_path)
+    assert moving.import_from(once)["repositories"][0]["left"] == {}
+    assert moving.import_from(once)["repositories"][0]["outcome"] == "same"
+    came = build_queries.build_by_uuid(kept.uuid)
+    assert (came.came_from, came.created_by, came.equivalence) == (site, None, kept.equivalence)
+    with storage.open_blob(came.files.get().blob) as reader:
+        assert b"".join(reader) == LARGE[:1000]
+    assert build_queries.withdrawal_of(came) is None
+    with pytest.raises(Conflict, match="Too slow"):
+        builds.refuse_withdrawn(build_queries.builds_of(came.version).exclude(pk=came.pk).get(), "deployed")
+    moving.export_to(again, repository="acme/graph")
+    first, second = documents(once), documents(again)
+    folder = f"repositories/{repo.uuid}"
+    assert len(first[f"{folder}/builds.jsonl"]) == 2
+    assert len(first[f"{folder}/lineage.jsonl"]) == 1
+    for name in ("builds", "lineage", "large_files", "versions"):
+        assert second[f"{folder}/{name}.jsonl"] == first[f"{folder}/{name}.jsonl"], name
+
+
 @pytest.fixture
 def olga(db):
     people()
@@ -228,8 +274,8 @@ def archive_of(repo: Repo) -> bytes:
     return b"".join(tar(outgoing_of(SYSTEM, [repo], "repository", "acme/digits").members(), 0))
 
 
-def small(olga, name: str = "small") -> Repo:
-    repo = make_repo(olga, name, namespace="acme")
+def small(olga, name: str = "small", kind: str = "dataset") -> Repo:
+    repo = make_repo(olga, name, kind=kind, namespace="acme")
     made = commit(olga, repo, add("a.txt", "text"), large(olga, repo, "b.bin", b"b" * 3000))
     publish_version(olga, repo, made.oid, name="1.0")
     return repo
@@ -378,6 +424,32 @@ def test_what_a_forged_archive_says_is_checked_as_a_push_and_a_release_are(olga,
     assert brought(forged(good, "lineage", lambda _: [edge]), olga)["repositories"][0]["left"] == {"lineage": 1}
     with pytest.raises(Invalid, match="Only an operator"):
         brought(sealed(good), olga, people={"olga": "olga"})
+
+
+def test_a_forged_build_is_refused(olga) -> None:
+    repo = small(olga, kind="model")
+    make_build(olga, version_named(repo, "1.0"), LARGE[:1000])
+    good = members_of(archive_of(repo))
+
+    def first(**changes):
+        return lambda records: [records[0] | changes]
+
+    other = [{"path": "../model.onnx", "sha256": "0" * 64}]
+    cases = [
+        (first(equivalence=REPORT | {"max_difference": 1.0}), "differs from the original"),
+        (first(equivalence=REPORT | {"real_rows": 99}), "at least 100"),
+        (first(equivalence={}), "not whole"),
+        (first(sha256="0" * 64), "other files than its digest"),
+        (first(files=other), "path"),
+        (first(files=[{"path": "model.onnx", "sha256": "0" * 64}]), "large_files does not have"),
+        (first(version="2.0"), "no version 2.0"),
+        (first(format="exe"), "is not as this layout has it"),
+    ]
+    repos.delete_repo(olga, repo)
+    for change, said in cases:
+        with pytest.raises(DomainError, match=said):
+            brought(forged(good, "builds", change))
+    assert brought(sealed(good))["repositories"][0]["outcome"] == "imported"
 
 
 NOON = "2026-01-31T12:00:00.000000+00:00"

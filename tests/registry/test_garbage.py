@@ -27,6 +27,7 @@ DIGESTS = {
     "registry.UploadPart.sha256": "of a part, which lies under the key of its upload",
     "registry.Build.sha256": "of a list: the files themselves are named by BuildFile",
     "registry.Build.program_sha256": "of a program, which is no file of a repository",
+    "market.RecallEvent.audit_sha256": "of a record of the audit trail",
     "registry.Export.sha256": "of an archive, which lies under a key of its own, outside the blobs",
     "registry.CustomLicence.text_sha256": "of a text, which stands in the same row",
     "registry.BlockedDigest.sha256": "of malware, wherever it is: it keeps nothing",

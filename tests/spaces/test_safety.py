@@ -48,7 +48,7 @@ def until(check: Callable[[], object], what: str) -> None:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[tuple[LiveSite, Path]]:
+def watched(tmp_path: Path, django_db_setup) -> Iterator[tuple[LiveSite, Path]]:
     """A site in whose every process a hook notes what is unpickled."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()

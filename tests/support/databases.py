@@ -4,15 +4,72 @@ Django would empty every table. That is no use here: rows that migrations made (
 the triggers that keep facts append-only refuse it, as they should.
 """
 
+import fcntl
+import hashlib
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import IO
 
+import django
+from django.apps import apps
 from django.db import connection, connections
 from django.test import TransactionTestCase
 
 _sqlite: dict[str, sqlite3.Connection] = {}
 _postgres: dict[str, list[str]] = {}
+TEMPLATE = "_migrated"
+"""What the copy of a migrated PostgreSQL database is called after it; new databases are made of it."""
+
+
+_waiting: dict[str, IO[str]] = {}
+
+
+def fetch_migrated(folder: Path) -> None:
+    """Spare this process the migrations, on SQLite: what they made before is in `folder`, for as long as they stay the same. Of the
+    processes of a run the first one makes it, and the others wait until `keep_migrated`."""
+    if connection.vendor != "sqlite":
+        return
+    lock = (folder / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if (kept := _kept(folder)).exists():
+        _copy(kept, Path(connection.settings_dict["TEST"]["NAME"]))
+        lock.close()
+    else:
+        _waiting["lock"] = lock
+
+
+def keep_migrated(folder: Path) -> None:
+    """Keep what the migrations have made now, if they had to; nothing of other migrations is kept."""
+    if not _waiting:
+        return
+    for other in folder.glob("*.sqlite3"):
+        other.unlink()
+    draft = folder / "draft"
+    draft.unlink(missing_ok=True)
+    _copy(Path(connection.settings_dict["NAME"]), draft)
+    draft.rename(_kept(folder))
+    _waiting.pop("lock").close()
+
+
+def _kept(folder: Path) -> Path:
+    return folder / f"{_digest_of_migrations()}.sqlite3"
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as whole, closing(sqlite3.connect(target)) as copy:
+        whole.backup(copy)
+
+
+def _digest_of_migrations() -> str:
+    """Of everything that decides what they make: their files, what they call, the versions of Django and SQLite."""
+    digest = hashlib.sha256(f"{django.__version__} {sqlite3.sqlite_version}".encode())
+    files = [Path(config.path, "migrations") for config in apps.get_app_configs()]
+    files += [Path(__file__).parents[2] / "common"]
+    for path in sorted(each for folder in files for each in folder.glob("*.py")):
+        digest.update(f"{path.parent.parent.name}/{path.name}".encode() + path.read_bytes())
+    return digest.hexdigest()[:24]
 
 
 def snapshot_databases() -> None:
@@ -23,6 +80,7 @@ def snapshot_databases() -> None:
         connection.connection.backup(copy)
         _sqlite["default"] = copy
     else:
+        _keep_template()
         with connection.cursor() as cursor:
             cursor.execute("CREATE SCHEMA remembered")
             filled = _tables_with_rows(cursor)
@@ -30,6 +88,29 @@ def snapshot_databases() -> None:
                 cursor.execute(f'CREATE TABLE remembered."{name}" AS TABLE public."{name}"')
         _postgres["default"] = filled
     connection.close()
+
+
+def _keep_template() -> None:
+    """A copy of the migrated database beside it, which nobody is connected to: PostgreSQL makes new ones of no other."""
+    name = connection.settings_dict["NAME"]
+    connection.close()
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}{TEMPLATE}"')
+        cursor.execute(f'CREATE DATABASE "{name}{TEMPLATE}" TEMPLATE "{name}"')
+    connection.ensure_connection()
+
+
+def drop_template() -> None:
+    """Take back what `snapshot_databases` has made outside of the test database."""
+    if name := remembered_postgres():
+        connection.close()
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
+
+
+def remembered_postgres() -> str:
+    """The name of the migrated database of this run; empty before a test has asked for a database, and on SQLite."""
+    return f"{connection.settings_dict['NAME']}{TEMPLATE}" if _postgres else ""
 
 
 def remembered_sqlite() -> sqlite3.Connection | None:

@@ -137,6 +137,42 @@ def dividing() -> bytes:
     )
 
 
+def seeing() -> bytes:
+    """FP32 [-1, 3, 8, 8] `image` -> FP32 [-1, 3] `colours` (the mean of each channel), and always the same two finds: FP32 [2, 4]
+    `boxes`, FP32 [2] `scores`, INT64 [2] `labels`."""
+    constants = {
+        "boxes": np.array([[1, 1, 4, 6], [0, 0, 2, 2]], "f4"),
+        "scores": np.array([0.9, 0.1], "f4"),
+        "labels": np.array([1, 0]),
+    }
+    return _model(
+        [
+            helper.make_node("ReduceMean", ["image"], ["colours"], axes=[2, 3], keepdims=0),
+            *(helper.make_node("Identity", [f"{name}_always"], [name]) for name in constants),
+        ],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])],
+        [
+            helper.make_tensor_value_info("colours", TensorProto.FLOAT, ["n", 3]),
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [2, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [2]),
+            helper.make_tensor_value_info("labels", TensorProto.INT64, [2]),
+        ],
+        [(f"{name}_always", value) for name, value in constants.items()],
+    )
+
+
+def hearing() -> bytes:
+    """FP32 [-1, 4000] `sound` -> FP32 [-1, 1] `loudness`, the mean of the samples without their sign."""
+    return _model(
+        [
+            helper.make_node("Abs", ["sound"], ["loud"]),
+            helper.make_node("ReduceMean", ["loud"], ["loudness"], axes=[1], keepdims=1),
+        ],
+        [helper.make_tensor_value_info("sound", TensorProto.FLOAT, ["n", 4000])],
+        [helper.make_tensor_value_info("loudness", TensorProto.FLOAT, ["n", 1])],
+    )
+
+
 def endless() -> bytes:
     """A Loop of 2**62 rounds: INT64 [] `x` -> INT64 [] `y`."""
     body = helper.make_graph(

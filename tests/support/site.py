@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from config.management.commands.up import environment_for
-from tests.support.databases import remembered_sqlite
+from tests.support.databases import remembered_postgres, remembered_sqlite
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -158,7 +158,8 @@ def _own_database() -> Iterator[dict[str, str]]:
         return
     name = f"mercato_live_{secrets.token_hex(6)}"
     with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
+        template = remembered_postgres()
+        admin.execute(f"CREATE DATABASE {name}" + (f' TEMPLATE "{template}"' if template else ""))
     try:
         yield {"DATABASE_URL": urlunsplit(urlsplit(url)._replace(path=f"/{name}"))}
     finally:

@@ -9,7 +9,7 @@ from market.models import Order
 from market.services import payment_backend
 from market.services.ledger import clearing, disputed, earnings, fees, provider, provider_fees
 from market.services.orders import place_order
-from tests.factories.market import Party, balance, make_company, make_listing, make_version, plan_of
+from tests.factories.market import Party, agreed, balance, make_company, make_listing, make_version, plan_of
 from tests.support.stripe_server import SECRET_KEY, WEBHOOK_SECRET, StripeServer
 from work.loops import run_due
 
@@ -33,7 +33,7 @@ class Shop:
 
     def order(self, plan, key: str = "k1", quantity: int = 1) -> Order:
         order = place_order(
-            self.buyer.actor, buyer_namespace=self.buyer.name, plan_uuid=plan.uuid, quantity=quantity, key=key
+            self.buyer.actor, buyer_namespace=self.buyer.name, **agreed(plan), quantity=quantity, key=key
         )
         run_due()
         order.refresh_from_db()

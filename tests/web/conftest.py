@@ -23,6 +23,7 @@ from tests.factories import jobs as job_factory
 from tests.factories.market import (
     SYSTEM,
     Party,
+    agreed,
     give_credits,
     make_company,
     make_endpoint,
@@ -83,7 +84,7 @@ def world(db) -> World:
         {"kind": "one_time", "price_minor": 1200}, title="Wine model", summary="Reads wine.", description="# About", tags=["wine"],
     )  # fmt: skip
     give_credits(clinic, 5000)
-    order = orders.place_order(clinic.actor, buyer_namespace="clinic", plan_uuid=plan_of(listing).uuid, key="first")
+    order = orders.place_order(clinic.actor, buyer_namespace="clinic", **agreed(plan_of(listing)), key="first")
     organization = shop.namespace.organization
     members.add_member(SYSTEM, organization, make_person("worker").user, "publisher")
     teams.add_to_team(shop.actor, teams.create_team(shop.actor, organization, "vision"), "worker")

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from market.models import Listing
-from tests.factories.market import give_credits, make_calls
+from tests.factories.market import digest_of, give_credits, make_calls
 from web import exports
 
 
@@ -126,7 +126,13 @@ def test_files_are_for_those_who_see_the_page(world, browser):
 def test_calls_of_a_prepaid_plan_are_counted_in_the_file(world, browser):
     browser.force_login(world.clinic.user)
     plan = Listing.objects.get(title="Digits").plans.get()
-    form = {"buyer_namespace": "clinic", "quantity": "10", "accept": "on", "key": "calls"}
+    form = {
+        "buyer_namespace": "clinic",
+        "quantity": "10",
+        "accept": "on",
+        "key": "calls",
+        "accept_terms": digest_of(plan.uuid),
+    }
     browser.post(f"/listings/shop/{plan.listing.slug}/checkout?plan={plan.uuid}", form)
     entitlement = plan.listing.entitlements.get()
     make_calls(entitlement.source, 7)

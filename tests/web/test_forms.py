@@ -7,6 +7,7 @@ from compute.models import Job
 from market.models import Listing, Order, Plan
 from registry.models import Repo, Version
 from registry.queries import head_of, list_tree
+from tests.factories.market import digest_of
 
 
 def test_create_upload_publish_and_rename(world, browser):
@@ -93,7 +94,13 @@ def test_order_sent_twice_is_placed_once_and_can_be_returned(world, browser):
     browser.force_login(world.clinic.user)
     plan = Plan.objects.get(kind="pay_per_call")
     path = f"/listings/shop/{plan.listing.slug}/checkout?plan={plan.uuid}"
-    form = {"buyer_namespace": "clinic", "quantity": "100", "accept": "on", "key": "one"}
+    form = {
+        "buyer_namespace": "clinic",
+        "quantity": "100",
+        "accept": "on",
+        "key": "one",
+        "accept_terms": digest_of(plan.uuid),
+    }
     first, second = browser.post(path, form), browser.post(path, form)
     assert first.url == second.url
     order = Order.objects.get(plan=plan)
@@ -107,7 +114,8 @@ def test_wallet_that_does_not_cover_it(world, browser):
     browser.force_login(world.clinic.user)
     plan = Plan.objects.get(kind="pay_per_call")
     path = f"/listings/shop/{plan.listing.slug}/checkout?plan={plan.uuid}"
-    answer = browser.post(path, {"buyer_namespace": "clinic", "quantity": "100000", "accept": "on", "key": "two"})
+    form = {"buyer_namespace": "clinic", "quantity": "100000", "accept": "on", "key": "two"}
+    answer = browser.post(path, form | {"accept_terms": digest_of(plan.uuid)})
     assert answer.status_code == 400
     assert "alert-danger" in answer.content.decode()
     assert Order.objects.filter(plan=plan).count() == 0

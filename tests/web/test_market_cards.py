@@ -8,8 +8,20 @@ from compute.services import endpoints
 from market.models import Listing
 from market.services import orders
 from registry.models import Repo, Version
+from registry.services import repos
 from registry.services.versions import publish_version
-from tests.factories.market import SYSTEM, make_company, make_listing, make_version, plan_of, scanned
+from tests.factories.market import (
+    SYSTEM,
+    agreed,
+    give_credits,
+    make_company,
+    make_endpoint,
+    make_listing,
+    make_person,
+    make_version,
+    plan_of,
+    scanned,
+)
 from web.market.headlines import headline
 
 ACCURACY = {"value": 0.9722, "low": 0.9612, "high": 0.9832, "n": 540}
@@ -89,7 +101,7 @@ def test_card_of_what_one_has_says_so(shop, browser):
     browser.force_login(buyer.user)
     assert "You have access" not in browser.get("/").content.decode()
     listing = Listing.objects.get(subject_uuid=repo.uuid)
-    orders.place_order(buyer.actor, buyer_namespace="clinic", plan_uuid=plan_of(listing).uuid, key="one")
+    orders.place_order(buyer.actor, buyer_namespace="clinic", **agreed(plan_of(listing)), key="one")
     assert "You have access" in browser.get("/").content.decode()
 
 
@@ -107,3 +119,17 @@ def test_facet_opens_by_an_address_and_stays_open(shop, browser):
     assert 'href="/#facet-tag"' in opened
     assert browser.get("/?more=nothing&more=tag&q=%01").status_code == 200
     assert browser.get("/?more=tag&q=%00").status_code == 400
+
+
+@pytest.mark.django_db
+def test_who_bought_calls_sees_the_endpoint_of_a_model_that_is_hidden(browser) -> None:
+    seller, buyer = make_person("maker"), make_person("caller")
+    give_credits(buyer, 1000)
+    endpoint = make_endpoint(seller, "animals")
+    repo = Version.objects.select_related("repo").get(uuid=endpoint.version_uuid).repo
+    repos.update_settings(seller.actor, repo, visibility="private")
+    listing = make_listing(seller, endpoint, {"kind": "pay_per_call", "price_minor": 10}, title="Animals")
+    browser.force_login(buyer.user)
+    assert browser.get("/endpoints/maker/animals").status_code == 404
+    orders.place_order(buyer.actor, buyer_namespace="caller", **agreed(plan_of(listing)), quantity=20, key="k")
+    assert browser.get("/endpoints/maker/animals").status_code == 200

@@ -6,7 +6,7 @@ import pytest
 
 from market.models import Coupon, Order, Plan
 from market.services import coupons, listings, orders
-from tests.factories.market import make_calls, plan_of
+from tests.factories.market import agreed, digest_of, make_calls, plan_of
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_seller_adds_prices_by_volume_and_the_buyer_reads_them(world, browser,
 
 def test_the_price_of_the_next_call_stands_where_it_is_made(world, browser, calls):
     order = orders.place_order(
-        world.clinic.actor, buyer_namespace="clinic", plan_uuid=plan_of(calls).uuid, quantity=3, key="calls"
+        world.clinic.actor, buyer_namespace="clinic", **agreed(plan_of(calls)), quantity=3, key="calls"
     )
     browser.force_login(world.clinic.user)
     pages = (f"/listings/shop/{calls.slug}", "/endpoints/shop/digits", "/library?owner=clinic")
@@ -100,7 +100,7 @@ def test_the_checkout_shows_the_total_before_it_is_paid(world, browser):
     assert "shop has no coupon WINTER." in shown(asked)
     for odd in ({"coupon": "a/b"}, {"buyer_namespace": "shop"}, {"quantity": "many"}):
         assert browser.post(page, form | {"ask": "1"} | odd).status_code == 200
-    answer = browser.post(page, form | {"coupon": "winter", "accept": "on"})
+    answer = browser.post(page, form | {"coupon": "winter", "accept": "on", "accept_terms": digest_of(plan.uuid)})
     assert (answer.status_code, "shop has no coupon WINTER." in shown(answer)) == (400, True)
     assert not Order.objects.filter(plan=plan).exists()
 
@@ -110,6 +110,7 @@ def test_a_receipt_names_the_coupon(world, browser, calls):
     browser.force_login(world.clinic.user)
     page = f"/listings/shop/{calls.slug}/checkout?plan={plan_of(calls).uuid}"
     form = {"buyer_namespace": "clinic", "quantity": "100", "key": "k", "coupon": "spring", "accept": "on"}
+    form["accept_terms"] = digest_of(plan_of(calls).uuid)
     answer = browser.post(page, form)
     assert "Coupon SPRING −1.00 CRD Total 1.00 CRD" in shown(browser.get(answer.url))
     assert "1.00,1.00" in b"".join(browser.get("/orders/all.csv?owner=clinic").streaming_content).decode()

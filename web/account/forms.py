@@ -24,6 +24,7 @@ LIFETIMES = [("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "One
 ROLES = [
     (Role.MEMBER.value, "Member: sees what is shared with the organisation"),
     (Role.BUYER.value, "Buyer: buys, sees the wallet"),
+    (Role.APPROVER.value, "Approver: buys, approves purchases, sets limits and caps"),
     (Role.PUBLISHER.value, "Publisher: uploads, runs jobs, deploys"),
     (Role.REVIEWER.value, "Reviewer: reads everything, decides what is listed"),
     (Role.ADMIN.value, "Admin: everything but owners"),

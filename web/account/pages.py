@@ -10,7 +10,6 @@ from accounts import policies, queries
 from accounts.actors import Actor
 from accounts.permissions import Action, Role
 from common.clock import now
-from notices.queries import notices_of
 from web.hub.heads import Tab
 from web.links import namespace_url, with_query
 
@@ -71,33 +70,6 @@ class TokensPage:
 
 
 @dataclass(frozen=True)
-class NoticeRow:
-    text: str
-    href: str
-    is_new: bool
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class NoticesPage:
-    title: str
-    notices: list[NoticeRow]
-    has_new: bool
-    next_href: str
-
-    @classmethod
-    def of(cls, actor: Actor, cursor: str) -> "NoticesPage":
-        found = notices_of(actor, cursor=cursor or None)
-        rows = [NoticeRow(each.text, each.url, each.read_at is None, each.created_at) for each in found.items]
-        return cls(
-            "Notices",
-            rows,
-            any(row.is_new for row in rows),
-            with_query("/notices", cursor=found.next_cursor) if found.next_cursor else "",
-        )
-
-
-@dataclass(frozen=True)
 class OrganizationRow:
     name: str
     display_name: str
@@ -143,6 +115,7 @@ class OrganizationHead:
         places = [("Members", url, "users"), ("Teams", f"{url}/teams", "layers")]
         places.append(("Catalogue", f"{url}/catalogue", "store"))
         if actor.may(Action.NAMESPACE_WALLET, namespace.pk):
+            places.append(("Spending", f"{url}/spending", "receipt"))
             places.append(("Wallet", with_query("/wallet", owner=namespace.name), "wallet"))
         if can_manage:
             places.append(("Storage", with_query("/storage", owner=namespace.name), "database"))
@@ -243,11 +216,18 @@ class OrganizationSettingsPage:
     head: OrganizationHead
     form: forms.Form
     exports_href: str
+    billing_href: str
 
     @classmethod
     def of(cls, organization: "Organization", actor: Actor, form: forms.Form) -> "OrganizationSettingsPage":
         head = OrganizationHead.of(organization, actor, "settings")
-        return cls(f"Settings of {head.display_name}", head, form, with_query("/exports", owner=head.name))
+        return cls(
+            f"Settings of {head.display_name}",
+            head,
+            form,
+            with_query("/exports", owner=head.name),
+            with_query("/invoices/details", owner=head.name),
+        )
 
 
 @dataclass(frozen=True)

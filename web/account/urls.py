@@ -1,6 +1,6 @@
 from django.urls import path
 
-from web.account import devices, keys, views
+from web.account import devices, keys, notice_views, views, webhook_views
 
 _ORGANIZATION = "organizations/<str:name>"
 
@@ -12,8 +12,20 @@ urlpatterns = [
     path("account/keys/rotation", keys.rotation, name="key-rotation"),
     path("account/keys/<str:key_id>/revocation", keys.revocation, name="key-revocation"),
     path("account/devices", devices.device, name="devices"),
-    path("notices", views.notice_list, name="notices"),
-    path("notices/reading", views.notice_reading, name="notice-reading"),
+    path("notices", notice_views.notice_list, name="notices"),
+    path("notices/reading", notice_views.reading, name="notices-reading"),
+    path("notices/<uuid:uuid>/reading", notice_views.reading, name="notice-reading"),
+    path("notices/preferences", notice_views.preference_list, name="notice-preferences"),
+    path("notices/unsubscribe/<str:token>", notice_views.unsubscribe, name="unsubscribe"),
+    path("webhooks", webhook_views.webhook_list, name="webhooks"),
+    path("webhooks/<uuid:uuid>", webhook_views.webhook, name="webhook"),
+    path("webhooks/<uuid:uuid>/switch", webhook_views.switch, name="webhook-switch"),
+    path("webhooks/<uuid:uuid>/removal", webhook_views.removal, name="webhook-removal"),
+    path(
+        "webhooks/<uuid:uuid>/deliveries/<uuid:delivery>/redelivery",
+        webhook_views.redelivery,
+        name="webhook-redelivery",
+    ),
     path("organizations", views.organizations, name="organizations"),
     path("organizations/new", views.new_organization, name="new-organization"),
     path(_ORGANIZATION, views.member_list, name="organization"),

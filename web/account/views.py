@@ -7,7 +7,6 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-import notices.services
 from accounts import queries
 from accounts.permissions import Action
 from accounts.policies import require_organization, require_team
@@ -55,19 +54,6 @@ def token_revocation(request: Request, uuid: UUID) -> HttpResponse:
     token = tokens.revoke(request.actor, uuid)
     messages.success(request, f"{token.name} is revoked, in every process, from now on.")
     return HttpResponseRedirect("/account/tokens")
-
-
-@require_GET
-def notice_list(request: Request) -> HttpResponse:
-    request.actor.require_authenticated()
-    page = pages.NoticesPage.of(request.actor, request.GET.get("cursor", ""))
-    return render(request, "account_area/notices.html", page)
-
-
-@require_POST
-def notice_reading(request: Request) -> HttpResponse:
-    notices.services.mark_read(request.actor)
-    return HttpResponseRedirect("/notices")
 
 
 @require_GET

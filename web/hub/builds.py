@@ -75,6 +75,8 @@ class BuildRow:
     size_bytes: int
     files: list[FileRow]
     report: Report | None
+    came_from: str
+    """The site that compared it, when that is another one."""
     author: str
     created_at: datetime
     withdrawn: str
@@ -143,11 +145,12 @@ def _row(
         size_bytes=build.size_bytes,
         files=files,
         report=Report.of(build.equivalence),
+        came_from=build.came_from,
         author=build.created_by.username if build.created_by else "",
         created_at=build.created_at,
         withdrawn=mark.reason if mark else "",
         withdrawn_at=mark.created_at if mark else None,
-        job_href=job_url(build.job_uuid) if build.job_uuid and can_write else "",
+        job_href=job_url(build.job_uuid) if build.job_uuid and can_write and not build.came_from else "",
         deploy_href=with_query("/endpoints/new", version=str(version.uuid), build=str(build.uuid))
         if may_deploy
         else "",

@@ -10,6 +10,8 @@ from urllib.parse import quote
 from django.conf import settings
 
 from accounts.actors import Actor
+from accounts.permissions import Action
+from market import recall_queries
 from registry import queries
 from registry.queries import SCANNERS
 from registry.services import environments, signing
@@ -25,6 +27,7 @@ from web.hub.heads import RepoHead
 from web.hub.history import Trend
 from web.hub.pages import Fact, figures_of
 from web.links import repo_url, version_url, with_query
+from web.market.recall_pages import Banner
 from web.signing import ALGORITHM_TITLES, signing_commands
 from web.templatetags.ui import number, size
 
@@ -279,6 +282,8 @@ class VersionPage:
     use_href: str
     sign_commands: tuple[str, str]
     keys_href: str
+    recall: Banner | None
+    recall_href: str
     forms: VersionForms
 
     @classmethod
@@ -349,6 +354,10 @@ class VersionPage:
             else "",
             use_href=with_query("/jobs/new", version=str(version.uuid)) if not row.standing.is_yanked else "",
             sign_commands=signing_commands(head.full_name, version.name, repo.kind),
+            recall=Banner.of(recall_queries.notice_of(version)),
+            recall_href=with_query("/recalls/new", version=str(version.uuid))
+            if actor.is_staff or actor.may(Action.RECALL_MANAGE, repo.namespace_id)
+            else "",
             keys_href="/account/keys"
             if repo.namespace_id == actor.namespace_id
             else f"/organizations/{quote(repo.namespace.name)}/keys",

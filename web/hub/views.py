@@ -13,7 +13,7 @@ from registry import queries
 from registry.comparison.naming import ref_of
 from registry.errors import EntryNotFound
 from registry.policies import can, require_repo
-from registry.services import exports, quarantine, repos, sharing, storage
+from registry.services import exports, quarantine, reading, repos, sharing, storage
 from web.exports import csv_response
 from web.forms import submit
 from web.hub.addresses import place_of
@@ -74,6 +74,7 @@ def blob(request: Request, kind: str, namespace: str, name: str, rest: str) -> H
     place = place_of(repo, rest)
     if queries.entry_at(place.commit, place.path).is_dir:
         return HttpResponseRedirect(repo_url(repo, "tree", place.revision, place.path))
+    reading.note_reading(request.actor, repo, place.commit)
     return render(request, "hub/file.html", FilePage.of(repo, request.actor, place))
 
 
@@ -93,7 +94,7 @@ def image(request: Request, kind: str, namespace: str, name: str, rest: str) -> 
     repo = require_repo(request.actor, kind, namespace, name, Action.REPO_READ)
     place = place_of(repo, rest)
     entry = queries.entry_at(place.commit, place.path)
-    quarantine.require_free(repo, [] if entry.is_dir else [entry.ref])
+    quarantine.require_free(repo, [] if entry.is_dir else [entry.ref], actor=request.actor)
     raw = (
         b""
         if entry.is_dir or entry.size_bytes > IMAGE_BYTES

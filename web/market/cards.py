@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from market.next_call import NextCall
 from market.prices import call_price_in_words, price_of
+from market.stars import average
 from market.states import PlanKind
 from market.tiers import in_words
 from web.links import listing_url, with_query
+from web.market.subscription_words import subscription_details
 
 if TYPE_CHECKING:
     from market.models import Listing, ListingImage, Plan
@@ -30,6 +32,9 @@ class ListingCard:
     figure_note: str = ""
     is_owned: bool = False
     cover: "ImageView | None" = None
+    rating: str = ""
+    """The average of its buyer reviews, `4.5`; empty without one."""
+    rating_count: int = 0
 
     @classmethod
     def of(
@@ -56,6 +61,8 @@ class ListingCard:
             figure_note=headline[1],
             is_owned=is_owned,
             cover=ImageView.of(listing, cover) if cover else None,
+            rating=f"{rated:.1f}" if (rated := average(listing.rating_count, listing.rating_sum)) else "",
+            rating_count=listing.rating_count,
         )
 
 
@@ -117,7 +124,9 @@ class PlanView:
 def _details(listing: "Listing", plan: "Plan") -> list[str]:
     is_endpoint = listing.subject_kind == "endpoint"
     details = []
-    if plan.kind == PlanKind.PAY_PER_CALL:
+    if plan.kind == PlanKind.SUBSCRIPTION:
+        details += subscription_details(plan, is_endpoint=is_endpoint)
+    elif plan.kind == PlanKind.PAY_PER_CALL:
         details.append("Prepaid: calls are charged as you make them")
         details += in_words(plan)
         if plan.unit_calls > 1 and not plan.tiers:
@@ -126,9 +135,13 @@ def _details(listing: "Listing", plan: "Plan") -> list[str]:
         if plan.included_calls:
             details.append(f"{plan.included_calls:,} calls are free with each order")
     elif is_endpoint:
-        details.append(f"{plan.included_calls:,} calls" if plan.included_calls is not None else "Calls without limit")
+        each = " with each seat" if plan.per_seat else ""
+        limited = plan.included_calls is not None
+        details.append(f"{plan.included_calls:,} calls{each}" if limited else "Calls without limit")
     else:
         details.append("Download of the repository, later versions included")
+    if plan.per_seat:
+        details.append("For as many members of an organisation as it has seats")
     if plan.kind != PlanKind.FREE:
         days = plan.refund_window_days
         details.append(f"Money back within {days} days" if days else "No return")
@@ -148,6 +161,8 @@ def next_call_in_words(found: NextCall | None) -> str:
         left.append(f"{found.included_left:,} without charge")
     if found.paid_left:
         left.append(f"{found.paid_left:,} paid in advance")
+    if found.beyond_left:
+        left.append(f"{found.beyond_left:,} beyond the quota, charged when the period is over")
     price = call_price_in_words(found.price, found.currency)
     cost = "is free" if price == "free" else f"costs {price}"
     return f"The next call {cost}. Calls left: {', '.join(left)}."

@@ -9,6 +9,7 @@ from accounts.permissions import Action
 from common.errors import Invalid
 from common.ids import new_uuid
 from common.money import CREDIT, EXPONENTS, Money, format_money, parse_amount
+from market.approval_policies import asking_limits
 from market.queries import wallets
 from market.showing import channel_choices
 from market.states import REVIEW_CHECKS, PlanKind, Visibility
@@ -35,7 +36,14 @@ class CheckoutForm(forms.Form):
         help_text="A code that the seller gave you.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
-    accept = forms.BooleanField(label="I agree to the licence and to this price")
+    reason = forms.CharField(
+        max_length=500,
+        required=False,
+        label="What it is for",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    accept = forms.BooleanField(label="I agree to these terms and to this price")
+    accept_terms = forms.CharField(max_length=64, widget=forms.HiddenInput)
     key = forms.CharField(max_length=80, widget=forms.HiddenInput)
 
     def __init__(self, actor: Actor, plan: "Plan", data: Any = None, initial: dict[str, Any] | None = None) -> None:
@@ -54,12 +62,25 @@ class CheckoutForm(forms.Form):
         able = [each for each in buyers if held[each.pk].amount_minor >= plan.price_minor]
         if buyers:
             self.initial.setdefault("buyer_namespace", (able or buyers)[0].name)
+        limits = asking_limits(actor, [each.pk for each in buyers], plan.currency)
+        if limits and plan.kind != PlanKind.FREE:
+            above = [
+                f"{each.name} above {format_money(Money(limits[each.pk], plan.currency))}"
+                for each in buyers
+                if each.pk in limits
+            ]
+            self.fields["reason"].help_text = f"Read by those who approve what is bought for {', '.join(above)}."
+        else:
+            del self.fields["reason"]
         if plan.kind == PlanKind.FREE:
             del self.fields["coupon"]
         if plan.kind == PlanKind.PAY_PER_CALL:
             unit = "calls" if plan.unit_calls == 1 else f"packs of {plan.unit_calls:,} calls"
             self.fields["quantity"].label = f"How many {unit}"
             self.fields["quantity"].help_text = "Prepaid; unused calls can be returned."
+        elif plan.per_seat:
+            self.fields["quantity"].label = "How many seats"
+            self.fields["quantity"].help_text = "An organisation gives them to its members and teams; a person has one."
         else:
             self.fields["quantity"].widget = forms.HiddenInput()
 
@@ -232,7 +253,40 @@ class PlanForm(forms.Form):
         help_text="In place of the price: up to how many calls, a colon, the price; a step a line. 1000: 0.20, then rest: 0.10.",
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "code"}),
     )
-    included_calls = forms.IntegerField(min_value=0, required=False, label="Calls included")
+    included_calls = forms.IntegerField(
+        min_value=0,
+        required=False,
+        label="Calls included",
+        help_text="Of a subscription: in each period. Empty: without limit.",
+    )
+    interval = forms.ChoiceField(
+        choices=[("month", "each month"), ("year", "each year")], required=False, label="A subscription is paid"
+    )
+    trial_days = forms.IntegerField(
+        min_value=0,
+        max_value=365,
+        required=False,
+        label="Days of trial",
+        help_text="Of a subscription: so many first days cost a new buyer nothing. Empty: none.",
+    )
+    overage = forms.CharField(
+        max_length=30,
+        required=False,
+        label="Price beyond the calls included",
+        help_text="Of a subscription, for one call or for 1,000. Empty: when the calls are used up, the next one is refused.",
+        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
+    )
+    overage_calls = forms.IntegerField(
+        min_value=1,
+        required=False,
+        label="Calls beyond at most",
+        help_text="In one period, so that no bill is without end.",
+    )
+    per_seat = forms.BooleanField(
+        required=False,
+        label="The price is for one seat",
+        help_text="An organisation orders some seats and gives them to members and teams. Not for free plans and prepaid calls.",
+    )
     refund_window_days = forms.IntegerField(min_value=0, max_value=365, initial=14, label="Days to return it")
     offered_to = forms.CharField(
         max_length=96,
@@ -248,11 +302,16 @@ class PlanForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["offer_ends_at"].zone = zone  # type: ignore[attr-defined]
         self.fields["offer_ends_at"].help_text = f"In the time zone of your account, {zone.replace('_', ' ')}."
-        kinds = [(PlanKind.FREE.value, "Free"), (PlanKind.ONE_TIME.value, "One-time purchase")]
+        kinds = [
+            (PlanKind.FREE.value, "Free"),
+            (PlanKind.ONE_TIME.value, "One-time purchase"),
+            (PlanKind.SUBSCRIPTION.value, "Subscription"),
+        ]
         if is_endpoint:
             kinds.append((PlanKind.PAY_PER_CALL.value, "Pay per call"))
         else:
-            del self.fields["unit_calls"], self.fields["included_calls"], self.fields["tiers"]
+            for name in ("unit_calls", "included_calls", "tiers", "overage", "overage_calls"):
+                del self.fields[name]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
@@ -269,4 +328,16 @@ class PlanForm(forms.Form):
             self.add_error("tiers", error.message)
         if "unit_calls" in self.fields and not cleaned.get("unit_calls"):
             cleaned["unit_calls"] = 1
+        self._clean_subscription(cleaned)
         return cleaned
+
+    def _clean_subscription(self, cleaned: dict[str, Any]) -> None:
+        text = cleaned.pop("overage", "")
+        try:
+            beyond = parse_amount(text, cleaned.get("currency", CREDIT)).amount_minor if text else None
+            cleaned["overage_minor"] = beyond
+        except Invalid as error:
+            self.add_error("overage", error.message)
+        cleaned["trial_days"] = cleaned.get("trial_days") or 0
+        if cleaned.get("kind") != PlanKind.SUBSCRIPTION:
+            cleaned["interval"] = ""

@@ -12,14 +12,20 @@ from common.clock import now
 from common.ids import new_uuid
 from common.money import Money
 from market import queries
+from market.access_details import AccessDetail, UsedBy, details_of
+from market.cap_policies import CapView
 from market.prices import price_of
+from market.services.subscription_periods import is_past
 from market.statements import is_royalty
 from market.states import OrderState, PlanKind
 from web.links import listing_url, order_url, with_query
 from web.market.cards import next_call_in_words
+from web.market.document_links import Link, documents_about
 from web.market.forms import RefundForm
 from web.market.pages import subject_of
 from web.market.payment_pages import DisputeRow, disputes_of
+from web.market.return_cards import MoneyBack
+from web.market.subscription_words import Standing
 from web.namespaces import acting_namespaces
 
 if TYPE_CHECKING:
@@ -122,20 +128,33 @@ class OrderPage:
     is_open: bool
     payment_href: str
     is_waiting: bool
+    approval_href: str
+    terms_digest: str
+    terms: str
+    accepted_by: str
     disputes: list[DisputeRow]
+    money_back: MoneyBack
     used_calls: int | None
     granted_calls: int | None
+    documents: list[Link]
 
     @classmethod
     def of(cls, actor: Actor, order: "Order") -> "OrderPage":
         row = OrderRow.of(order)
         until = order.paid_at + timedelta(days=order.plan.refund_window_days) if order.paid_at else None
-        is_buyer = actor.may(Action.NAMESPACE_BUY, order.buyer_id) and until is not None and now() <= until
+        is_buyer = (
+            actor.may(Action.NAMESPACE_BUY, order.buyer_id)
+            and until is not None
+            and now() <= until
+            and not is_past(order)
+        )
         may_refund = order.state == OrderState.FULFILLED and (
             is_buyer or actor.may(Action.NAMESPACE_SELL, order.seller_id)
         )
         entitlement: Entitlement | None = getattr(order, "entitlement", None)
         access = queries.access_of(entitlement) if entitlement else None
+        acceptance = getattr(order, "acceptance", None)
+        by = acceptance.accepted_by if acceptance else None
         subject = subject_of(actor, order.listing.subject_kind, order.listing.subject_uuid, order.listing.channel)
         return cls(
             title=f"Order of {row.title}",
@@ -153,9 +172,15 @@ class OrderPage:
             is_open=order.state == OrderState.FULFILLED,
             payment_href=f"{row.href}/payment" if _may_pay(actor, order) else "",
             is_waiting=order.state == OrderState.PLACED,
+            terms_digest=order.terms_digest,
+            terms=acceptance.terms.text if acceptance else "",
+            accepted_by=by.username if by else "",
+            approval_href=f"/approvals/{order.uuid}" if order.state == OrderState.AWAITING_APPROVAL else "",
             disputes=disputes_of(order),
+            money_back=MoneyBack.of(actor, order),
             used_calls=access.used_calls if access else None,
             granted_calls=entitlement.granted_calls if entitlement else None,
+            documents=documents_about(actor, order),
         )
 
 
@@ -177,6 +202,11 @@ class AccessRow:
     high: int
     uuid: str
     next_call: str
+    seats: str
+    seats_href: str
+    used_by: list[UsedBy]
+    caps: list[CapView]
+    subscription: Standing | None
 
 
 @dataclass(frozen=True)
@@ -185,16 +215,19 @@ class LibraryPage:
     owner: str
     owners: list[OwnerChoice]
     accesses: list[AccessRow]
+    caps_href: str
     next_href: str
 
     @classmethod
     def of(cls, actor: Actor, owner: "Namespace", cursor: str) -> "LibraryPage":
         found = queries.entitlements_of(owner, cursor=cursor or None, limit=20)
+        details = details_of(actor, owner, [access.entitlement for access in found.items])
         return cls(
             "What I have access to",
             owner.name,
             owner_choices(actor, Action.NAMESPACE_READ, "/library", owner.name),
-            [_access_row(access) for access in found.items],
+            [_access_row(access, details[access.entitlement.pk]) for access in found.items],
+            with_query("/library/caps", owner=owner.name),
             with_query("/library", owner=owner.name, cursor=found.next_cursor) if found.next_cursor else "",
         )
 
@@ -336,6 +369,7 @@ MOVEMENTS = {
     "payout": "payout",
     "dispute": "disputed",
     "provider_fee": "payment provider",
+    "refund": "refund",
 }
 """Kinds of movements in the words of those whose money it is."""
 
@@ -360,7 +394,7 @@ def _movements(entries: list) -> list[MovementRow]:
     return rows
 
 
-def _access_row(access: queries.Access) -> AccessRow:
+def _access_row(access: queries.Access, detail: AccessDetail) -> AccessRow:
     entitlement = access.entitlement
     listing = entitlement.listing
     granted = entitlement.granted_calls
@@ -381,4 +415,9 @@ def _access_row(access: queries.Access) -> AccessRow:
         high=(granted or 0) * 19 // 20,
         uuid=str(entitlement.uuid),
         next_call=next_call_in_words(access.next_call),
+        seats="" if detail.seats is None else f"{detail.seats_taken:,} of {detail.seats:,} seats taken",
+        seats_href="" if detail.seats is None else f"/library/seats/{entitlement.uuid}",
+        used_by=detail.used_by,
+        caps=detail.caps,
+        subscription=Standing.of(access.subscription) if access.subscription else None,
     )

@@ -15,13 +15,15 @@ from common.money import Money
 from compute.endpoint_policies import require_endpoint_by_uuid
 from market import blind_queries, queries
 from market.next_call import next_call_of
+from market.order_terms import terms_for
 from market.policies import may_review, plans_on_sale
 from market.prices import price_of
 from market.ready_queries import licence_now
 from market.search import Sort, search_listings
 from market.services.quotes import quote
 from market.showing import changelog_of, channel_words, covers_of, showings_of
-from market.states import ListingState, SubjectKind
+from market.states import ListingState, PlanKind, SubjectKind
+from market.trial_queries import trial_calls
 from registry.channels import LATEST, newest_on
 from registry.policies import can, require_repo_by_uuid, require_version
 from registry.safety_queries import state_of_version
@@ -30,8 +32,12 @@ from web.hub.pages import Fact, Option
 from web.hub.versions import Metric, metrics_of
 from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
 from web.market.blind_pages import CertificateRow
+from web.market.buyer_review_pages import ReviewsOnListing
 from web.market.cards import ImageView, ListingCard, PlanView, next_call_in_words
+from web.market.follow_pages import Social
 from web.market.headlines import headlines_of
+from web.market.recall_pages import Banner
+from web.market.thread_pages import ThreadsOnListing
 
 if TYPE_CHECKING:
     from compute.models import Endpoint
@@ -51,7 +57,7 @@ FACET_TITLES = {
 }
 FACET_VALUES = 12
 """Values shown of one facet; the most frequent stand first, a chosen one is always shown."""
-SORT_TITLES = {"relevance": "Best match", "popular": "Most bought", "newest": "Newest"}
+SORT_TITLES = {"relevance": "Best match", "popular": "Most bought", "rated": "Best rated", "newest": "Newest"}
 PRICE_TITLES = {"free": "Free", "one_time": "One-time", "pay_per_call": "Pay per call"}
 
 
@@ -186,6 +192,13 @@ class ListingPage:
     licence_href: str
     evaluate_href: str
     certificates: list[CertificateRow]
+    recall: Banner | None
+    reviews: ReviewsOnListing
+    questions: ThreadsOnListing
+    social: Social
+    try_href: str
+    free_calls: int
+    cost_href: str
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
@@ -198,6 +211,7 @@ class ListingPage:
         is_sellers = actor.may(Action.LISTING_MANAGE, listing.namespace_id)
         return cls(
             title=listing.title,
+            recall=Banner.of(showing.recall),
             card=ListingCard.of(listing, [plan for plan in plans if plan.offered_to_id is None]),
             seller_href=namespace_url(listing.namespace.name),
             state=listing.state,
@@ -227,6 +241,16 @@ class ListingPage:
             if blind_queries.can_be_evaluated(listing) and not is_sellers
             else "",
             certificates=[CertificateRow.of(row) for row in blind_queries.certificates_on(listing)],
+            reviews=ReviewsOnListing.of(actor, listing),
+            questions=ThreadsOnListing.of(actor, listing),
+            social=Social.of(actor, listing),
+            try_href=f"{listing_url(listing.namespace.name, listing.slug)}/try"
+            if listing.subject_kind == SubjectKind.ENDPOINT
+            else "",
+            free_calls=trial_calls(listing),
+            cost_href=f"{listing_url(listing.namespace.name, listing.slug)}/cost"
+            if listing.subject_kind in {SubjectKind.MODEL, SubjectKind.ENDPOINT}
+            else "",
         )
 
 
@@ -240,6 +264,7 @@ class QuoteView:
     coupon: str = ""
     tax: Money | None = None
     total: Money | None = None
+    trial_days: int = 0
 
     @classmethod
     def of(cls, actor: Actor, plan: "Plan", form: forms.Form) -> "QuoteView | None":
@@ -262,7 +287,8 @@ class QuoteView:
             Money(minor, found.currency)
             for minor in (found.price_minor, found.discount_minor, found.tax_minor, found.total_minor)
         ]
-        return cls("", sums[0], -sums[1], found.coupon.code if found.coupon else "", sums[2], sums[3])
+        code = found.coupon.code if found.coupon else ""
+        return cls("", sums[0], -sums[1], code, sums[2], sums[3], found.trial_days)
 
 
 @dataclass(frozen=True)
@@ -300,15 +326,23 @@ class CheckoutPage:
     quote: QuoteView | None
     can_buy: bool
     is_free: bool
+    is_subscription: bool
     licence: str
     follows: str
     return_terms: str
     support: Support | None
+    terms: str
 
     @classmethod
     def of(cls, actor: Actor, listing: "Listing", plan: "Plan", form: forms.Form) -> "CheckoutPage":
+        terms = terms_for(plan)
+        # what is shown now is what is accepted next
+        if form.is_bound:
+            form.data = {**form.data.dict(), "accept_terms": terms.digest}  # type: ignore[attr-defined]  # of a request
+        else:
+            form.initial["accept_terms"] = terms.digest
         return cls(
-            title=f"Buy {listing.title}",
+            title=f"{'Subscribe to' if plan.kind == PlanKind.SUBSCRIPTION else 'Buy'} {listing.title}",
             card=ListingCard.of(listing, [plan]),
             plan=PlanView.of(listing, plan),
             listing_href=listing_url(listing.namespace.name, listing.slug),
@@ -316,10 +350,12 @@ class CheckoutPage:
             quote=QuoteView.of(actor, plan, form),
             can_buy=bool(form.fields["buyer_namespace"].choices),  # type: ignore[attr-defined]
             is_free=price_of(plan) == "Free",
+            is_subscription=plan.kind == PlanKind.SUBSCRIPTION,
             licence=licence_now(listing),
             follows=channel_words(listing, showings_of([listing])[listing.pk].version),
             return_terms=listing.return_terms,
             support=Support.of(listing.support_contact),
+            terms=terms.text,
         )
 
 

@@ -12,6 +12,7 @@ from compute.endpoint_policies import visible_endpoints
 from market.policies import needs_review, review_queue, visible_listings, visible_plans
 from market.readiness import Check
 from market.ready_queries import readiness_of
+from market.return_queries import waiting_for
 from market.services.images import IMAGES_LIMIT
 from market.services.reviews import submission_of
 from market.showing import channel_words, showings_of
@@ -43,6 +44,8 @@ class SellPage:
     rows: list[SellRow]
     waiting: int
     """Listings that wait for a review by the person."""
+    returns: int
+    """Buyers' requests for money back that wait for the person's decision."""
 
     @classmethod
     def of(cls, actor: Actor) -> "SellPage":
@@ -54,7 +57,7 @@ class SellPage:
         for listing in listings[:LISTED]:
             plans = [plan for plan in listing.plans.all() if plan.retired_at is None and plan.offered_to_id is None]
             rows.append(SellRow(ListingCard.of(listing, plans), listing.state, listing.sales, f"/sell/{listing.uuid}"))
-        return cls("Sell", rows, review_queue(actor).count())
+        return cls("Sell", rows, review_queue(actor).count(), waiting_for(actor))
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class EditorPage:
     image_href: str
     images_left: int
     evaluations_href: str
+    trial_href: str
 
     @classmethod
     def of(
@@ -136,6 +140,7 @@ class EditorPage:
             image_form=image_form,
             image_href=f"{base}/images",
             images_left=IMAGES_LIMIT - len(showing.images),
+            trial_href=f"{base}/trial" if listing.subject_kind == "endpoint" else "",
             evaluations_href="" if listing.subject_kind == "dataset" else f"{base}/evaluations",
         )
 

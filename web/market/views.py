@@ -6,11 +6,13 @@ from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accounts.permissions import Action
 from common.errors import NotFound
 from market.policies import require_listing, require_plan
 from market.search_index import FACETS
 from market.services import images
 from market.services.orders import place_order
+from market.services.views import count_view
 from web.forms import submit, uuid_of
 from web.links import order_url
 from web.market.forms import CheckoutForm
@@ -36,6 +38,8 @@ def home(request: Request) -> HttpResponse:
 @require_GET
 def listing(request: Request, namespace: str, slug: str) -> HttpResponse:
     found = require_listing(request.actor, namespace, slug)
+    if not request.actor.may(Action.LISTING_MANAGE, found.namespace_id):
+        count_view(found, request.headers.get("User-Agent", ""))
     return render(request, "market/listing.html", ListingPage.of(request.actor, found))
 
 
@@ -70,7 +74,8 @@ def checkout(request: Request, namespace: str, slug: str) -> HttpResponse:
         and not is_asking
         and (order := submit(form, place_order, request.actor, plan_uuid=plan.uuid))
     ):
-        messages.success(request, f"{found.title} is yours." if order.state == "fulfilled" else "The order is placed.")
+        said = {"fulfilled": f"{found.title} is yours.", "awaiting_approval": "Those who approve it have been told."}
+        messages.success(request, said.get(order.state, "The order is placed."))
         return HttpResponseRedirect(order_url(order.uuid))
     page = CheckoutPage.of(request.actor, found, plan, form)
     return render(request, "market/checkout.html", page, status=200 if is_asking else form_status(request))

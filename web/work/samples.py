@@ -1,4 +1,4 @@
-"""The same call in three languages, ready to copy. The token is left for the reader to put in."""
+"""The same call in three languages, ready to copy. The token is left for the reader to put in, as an environment variable."""
 
 import json
 from collections.abc import Mapping
@@ -7,72 +7,110 @@ from typing import Any
 
 from compute.endpoint_queries import Addresses
 
+BODY = "%BODY%"
+"""Where the page puts the request as it stands in the form (static/js/controllers/snippets.js)."""
+LONGEST = 1500
+"""Characters of a request that stands in a sample; a longer one is read from the file `request.json`."""
+
 
 @dataclass(frozen=True)
 class Sample:
+    """`text` has the example as its request; `inline` has BODY in its place, `from_file` reads it from a file. `syntax`: in which
+    language the request is written, shell, python or javascript."""
+
     language: str
     text: str
+    syntax: str = "shell"
+    inline: str = ""
+    from_file: str = ""
 
 
 def samples_of(where: Addresses, example: Mapping[str, Any]) -> list[Sample]:
     """`example` is the body of a call; without one, a hint stands in its place."""
-    body = json.dumps(example or {"inputs": []})
-    return [
-        Sample("curl", _CURL.format(url=where.infer, body=body.replace("'", "'\\''"))),
-        Sample("Python", _PYTHON.format(url=where.infer, body=_python(example))),
-        Sample(
-            "Python, Triton client",
-            _TRITON.format(host=where.site.partition("://")[2], model=where.model, body=_python(example)),
-        ),
-        Sample("JavaScript", _JAVASCRIPT.format(url=where.infer, body=body)),
-    ]
+    body = json.loads(json.dumps(example or {"inputs": []}))
+    scheme, _, host = where.site.partition("://")
+    named = {
+        "%URL%": where.infer,
+        "%HOST%": host,
+        "%MODEL%": where.model,
+        "%SSL%": ", ssl=True" if scheme == "https" else "",
+    }
+    found = []
+    for language, syntax, template, inline, from_file in _TEMPLATES:
+        given, filed = (_filled(template, named | {"%GIVEN%": each}) for each in (inline, from_file))
+        is_long = len(json.dumps(body)) > LONGEST
+        text = filed if is_long else given.replace(BODY, _WRITTEN[syntax](body))
+        found.append(Sample(language, text, syntax, given, filed))
+    return found
 
 
-def _python(example: Mapping[str, Any]) -> str:
-    return repr(json.loads(json.dumps(example or {"inputs": []})))
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for mark, value in values.items():
+        text = text.replace(mark, value)
+    return text
 
 
-_CURL = """curl {url} \\
+_WRITTEN = {
+    "shell": lambda body: json.dumps(body).replace("'", "'\\''"),
+    "python": repr,
+    "javascript": json.dumps,
+}
+
+_CURL = """curl %URL% \\
   -H "Authorization: Bearer $MERCATO_TOKEN" \\
   -H "Content-Type: application/json" \\
-  -d '{body}'"""
+  --data-binary %GIVEN%"""
 
-_PYTHON = """import os
+_PYTHON = """import json
+import os
 
 import requests
 
-body = {body}
+body = %GIVEN%
 answer = requests.post(
-    "{url}",
-    headers={{"Authorization": "Bearer " + os.environ["MERCATO_TOKEN"]}},
+    "%URL%",
+    headers={"Authorization": "Bearer " + os.environ["MERCATO_TOKEN"]},
     json=body,
     timeout=30,
 )
 answer.raise_for_status()
-print(answer.json()["outputs"])"""
+print(json.dumps(answer.json()["outputs"]))"""
 
-_TRITON = """import os
+_TRITON = """import json
+import os
 
 import numpy as np
 import tritonclient.http as triton
 from tritonclient.utils import triton_to_np_dtype
 
-body = {body}
-client = triton.InferenceServerClient("{host}")
+body = %GIVEN%
+client = triton.InferenceServerClient("%HOST%"%SSL%)
 inputs = []
 for tensor in body["inputs"]:
     value = triton.InferInput(tensor["name"], tensor["shape"], tensor["datatype"])
     data = np.array(tensor["data"], dtype=triton_to_np_dtype(tensor["datatype"]))
     value.set_data_from_numpy(data.reshape(tensor["shape"]))
     inputs.append(value)
-headers = {{"Authorization": "Bearer " + os.environ["MERCATO_TOKEN"]}}
-answer = client.infer("{model}", inputs, headers=headers)
-print(answer.get_response())"""
+headers = {"Authorization": "Bearer " + os.environ["MERCATO_TOKEN"]}
+answer = client.infer("%MODEL%", inputs, headers=headers)
+for output in answer.get_response()["outputs"]:
+    print(output["name"], answer.as_numpy(output["name"]).tolist())"""
 
-_JAVASCRIPT = """const answer = await fetch("{url}", {{
+_JAVASCRIPT = """import { readFile } from "node:fs/promises";
+
+const body = %GIVEN%;
+const answer = await fetch("%URL%", {
   method: "POST",
-  headers: {{ Authorization: `Bearer ${{process.env.MERCATO_TOKEN}}`, "Content-Type": "application/json" }},
-  body: JSON.stringify({body}),
-}});
+  headers: { Authorization: `Bearer ${process.env.MERCATO_TOKEN}`, "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+});
 if (!answer.ok) throw new Error(await answer.text());
-console.log((await answer.json()).outputs);"""
+console.log(JSON.stringify((await answer.json()).outputs));"""
+
+_READ = 'json.load(open("request.json"))'
+_TEMPLATES = (
+    ("curl", "shell", _CURL, f"'{BODY}'", "@request.json"),
+    ("Python", "python", _PYTHON, BODY, _READ),
+    ("Python, Triton client", "python", _TRITON, BODY, _READ),
+    ("JavaScript", "javascript", _JAVASCRIPT, BODY, 'JSON.parse(await readFile("request.json", "utf8"))'),
+)

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from api.v1.accounts import views
+from api.v1.accounts import notices, views
 
 urlpatterns = [
     path("me", views.Me.as_view()),
     path("tokens", views.Tokens.as_view()),
     path("tokens/<uuid:uuid>", views.Token.as_view()),
-    path("notices", views.Notices.as_view()),
+    path("notices", notices.Notices.as_view()),
+    path("notices/<uuid:uuid>/reading", notices.NoticeReading.as_view()),
+    path("notice-preferences", notices.NoticePreferences.as_view()),
     path("organizations", views.Organizations.as_view()),
     path("organizations/<str:name>", views.OrganizationOne.as_view()),
     path("organizations/<str:name>/members", views.Members.as_view()),

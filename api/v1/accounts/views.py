@@ -1,4 +1,4 @@
-"""People, organisations, teams, tokens, audit, notices."""
+"""People, organisations, teams, tokens, audit."""
 
 from uuid import UUID
 
@@ -12,8 +12,6 @@ from accounts.services import identity, invitations, members, profile, teams, to
 from api.v1.accounts import wire
 from api.v1.base import KEY_PARAMETER, PAGE_PARAMETERS, View, page_of
 from common.pagination import keyset_page
-from notices import queries as notice_queries
-from notices import services as notices
 
 
 class Me(View):
@@ -213,19 +211,3 @@ class Audit(View):
         records = policies.visible_audit(self.actor).filter(namespace_id=namespace.pk)
         page = keyset_page(records, order=("-sequence",), cursor=self.cursor, limit=self.page_limit())
         return self.paged(page, wire.audit_record)
-
-
-class Notices(View):
-    @extend_schema(responses=page_of(wire.NoticeWire), parameters=PAGE_PARAMETERS, tags=["accounts"])
-    def get(self, request: Request) -> Response:
-        """What one has been told, newest first."""
-        self.actor.require_authenticated()
-        return self.paged(
-            notice_queries.notices_of(self.actor, cursor=self.cursor, limit=self.page_limit()), wire.notice
-        )
-
-    @extend_schema(request=None, responses={204: None}, tags=["accounts"])
-    def post(self, request: Request) -> Response:
-        """Mark everything as read."""
-        notices.mark_read(self.actor)
-        return Response(status=204)

@@ -150,6 +150,7 @@ class AuditWire(serializers.Serializer):
 class NoticeWire(serializers.Serializer):
     uuid = serializers.UUIDField()
     kind = serializers.CharField()
+    topic = serializers.CharField()
     text = serializers.CharField()
     url = serializers.CharField(allow_blank=True)
     created_at = serializers.DateTimeField()
@@ -245,6 +246,7 @@ def notice(row: "Notice") -> dict[str, Any]:
     return {
         "uuid": row.uuid,
         "kind": row.kind,
+        "topic": row.topic,
         "text": row.text,
         "url": row.url,
         "created_at": row.created_at,

@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from accounts.permissions import Action
 from accounts.policies import require_namespace
 from api.v1.base import IDEMPOTENCY_HEADER, KEY_PARAMETER, PAGE_PARAMETERS, View, entity_tag, page_of
-from api.v1.market import wire
+from api.v1.market import access_wire, wire
 from common.errors import Invalid
 from common.pagination import keyset_page
 from market import policies, queries, statements
+from market.access_details import details_of
 from market.search import search_listings
 from market.search_index import FACETS
 from market.services import listings, orders, refunds, wallet
@@ -47,7 +48,7 @@ class Listings(View):
         parameters=[
             *PAGE_PARAMETERS,
             OpenApiParameter("search", str, description="Words; the last one may be a beginning."),
-            OpenApiParameter("sort", str, enum=["relevance", "popular", "newest"]),
+            OpenApiParameter("sort", str, enum=["relevance", "popular", "rated", "newest"]),
             *(OpenApiParameter(name, str, many=True, description="A facet.") for name in FACETS),
         ],
         tags=["market"],
@@ -160,7 +161,7 @@ class Orders(MoneyView):
 
     @extend_schema(request=wire.OrderNew, responses={201: wire.OrderWire}, parameters=[REQUIRED_KEY], tags=["market"])
     def post(self, request: Request) -> Response:
-        """Buy a plan for a namespace."""
+        """Buy a plan for a namespace. Above a limit of an organisation's the order waits as `awaiting_approval`."""
         self.actor.require_authenticated()
         given, key = self.given(wire.OrderNew), self.key()
 
@@ -172,6 +173,8 @@ class Orders(MoneyView):
                 quantity=given["quantity"],
                 key=key,
                 coupon=given["coupon"],
+                reason=given["reason"],
+                accept_terms=given["accept_terms"],
             )
             return wire.order(policies.require_order(self.actor, made.uuid))
 
@@ -206,12 +209,13 @@ class NamespaceView(View):
 
 
 class Access(NamespaceView):
-    @extend_schema(responses=page_of(wire.AccessWire), parameters=PAGE_PARAMETERS, tags=["market"])
+    @extend_schema(responses=page_of(access_wire.AccessWire), parameters=PAGE_PARAMETERS, tags=["market"])
     def get(self, request: Request, name: str) -> Response:
         """What a namespace has access to through purchases."""
         namespace = self.namespace(Action.NAMESPACE_READ)
         page = queries.entitlements_of(namespace, cursor=self.cursor, limit=self.page_limit())
-        return self.paged(page, wire.access)
+        details = details_of(self.actor, namespace, [each.entitlement for each in page.items])
+        return self.paged(page, lambda each: access_wire.access(each, details[each.entitlement.pk]))
 
 
 class Wallet(NamespaceView):

@@ -4,16 +4,25 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from market.prices import call_price
+from api.v1.registry.version_wire import VersionRecallWire, recall
 from market.showing import channel_words
+from market.stars import average
 from market.statements import lines_of
-from market.states import REVIEW_CHECKS, ListingState, OrderState, PlanKind, ReviewStep, SubjectKind, Visibility
+from market.states import (
+    REVIEW_CHECKS,
+    Interval,
+    ListingState,
+    OrderState,
+    PlanKind,
+    ReviewStep,
+    SubjectKind,
+    Visibility,
+)
 from market.tiers import tiers_of
 
 if TYPE_CHECKING:
     from market.models import Coupon, LedgerEntry, Listing, ListingImage, Order, Plan, ReviewEntry
-    from market.next_call import NextCall
-    from market.queries import Access, Balances, Earned
+    from market.queries import Balances, Earned
     from market.readiness import Check
     from market.services.quotes import Quote
     from market.showing import Change, Showing
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 SUBJECTS = [each.value for each in SubjectKind]
 PLANS = [each.value for each in PlanKind]
+INTERVALS = [each.value for each in Interval]
 VISIBILITIES = [each.value for each in Visibility]
 
 
@@ -41,6 +51,13 @@ class PlanWire(serializers.Serializer):
     included_calls = serializers.IntegerField(allow_null=True)
     refund_window_days = serializers.IntegerField()
     tiers = TierWire(many=True)
+    per_seat = serializers.BooleanField(help_text="The price is that of one seat; quantity is how many.")
+    interval = serializers.ChoiceField(INTERVALS, allow_blank=True, help_text="Of a subscription.")
+    trial_days = serializers.IntegerField(help_text="Days that cost nothing, with a buyer's first subscription.")
+    overage_minor = serializers.IntegerField(
+        allow_null=True, help_text="What `unit_calls` calls beyond the quota cost; null: the quota is a hard stop."
+    )
+    overage_calls = serializers.IntegerField(allow_null=True, help_text="Calls beyond the quota of a period at most.")
     offered_to = serializers.CharField(allow_null=True, help_text="The only buyer of a private offer.")
     offer_ends_at = serializers.DateTimeField(allow_null=True)
     offer_note = serializers.CharField(allow_blank=True)
@@ -56,6 +73,11 @@ class PlanNew(serializers.Serializer):
     included_calls = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
     refund_window_days = serializers.IntegerField(required=False, default=14, min_value=0)
     tiers = TierWire(many=True, required=False, default=list)
+    per_seat = serializers.BooleanField(required=False, default=False)
+    interval = serializers.ChoiceField(INTERVALS, required=False, default="", allow_blank=True)
+    trial_days = serializers.IntegerField(required=False, default=0, min_value=0)
+    overage_minor = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1)
+    overage_calls = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1)
     offered_to = serializers.CharField(max_length=96, required=False, default="", allow_blank=True)
     offer_ends_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     offer_note = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
@@ -78,6 +100,9 @@ class QuoteWire(serializers.Serializer):
     tax_minor = serializers.IntegerField(help_text="0: prices are final, this site adds no tax.")
     total_minor = serializers.IntegerField()
     currency = serializers.CharField()
+    terms = serializers.CharField(help_text="What an order accepts.")
+    terms_digest = serializers.CharField(help_text="SHA-256 of the terms: `accept_terms` of the order.")
+    trial_days = serializers.IntegerField(help_text="The order begins a trial of so many days; 0: it does not.")
 
 
 class CouponWire(serializers.Serializer):
@@ -195,8 +220,12 @@ class ListingWire(serializers.Serializer):
     example_input = serializers.CharField(allow_blank=True)
     support_contact = serializers.CharField(allow_blank=True)
     return_terms = serializers.CharField(allow_blank=True)
+    recall = VersionRecallWire(allow_null=True, help_text="Of the version that the channel leads to.")
     images = ImageWire(many=True)
     sales = serializers.IntegerField()
+    rating = serializers.FloatField(allow_null=True, help_text="Average of its buyer reviews, 1 to 5.")
+    rating_count = serializers.IntegerField()
+    likes = serializers.IntegerField()
     plans = PlanWire(many=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
@@ -241,6 +270,16 @@ class OrderNew(serializers.Serializer):
     plan = serializers.UUIDField()
     quantity = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False, default=1)
     coupon = serializers.CharField(max_length=80, required=False, default="", allow_blank=True)
+    accept_terms = serializers.CharField(
+        max_length=64, required=False, default="", allow_blank=True, help_text="Digest of the terms, from the quote."
+    )
+    reason = serializers.CharField(
+        max_length=500,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="For those who approve it, if it must be.",
+    )
 
 
 class OrderWire(serializers.Serializer):
@@ -258,6 +297,9 @@ class OrderWire(serializers.Serializer):
     currency = serializers.CharField()
     state = serializers.ChoiceField([each.value for each in OrderState])
     payment_url = serializers.CharField(allow_blank=True)
+    terms_digest = serializers.CharField(
+        allow_blank=True, help_text="Of the terms it was placed on: `/terms/<digest>`."
+    )
     created_at = serializers.DateTimeField()
     paid_at = serializers.DateTimeField(allow_null=True)
     closed_at = serializers.DateTimeField(allow_null=True)
@@ -265,34 +307,6 @@ class OrderWire(serializers.Serializer):
 
 class RefundNew(serializers.Serializer):
     reason = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
-
-
-class NextCallWire(serializers.Serializer):
-    """What the next call costs, as of the calls that have been counted."""
-
-    amount = serializers.CharField(
-        allow_null=True,
-        help_text="In the currency, six digits below its minor unit at most, `0.0025`; null when no call is left.",
-    )
-    is_exact = serializers.BooleanField()
-    currency = serializers.CharField()
-    included_left = serializers.IntegerField(help_text="Calls left that cost nothing.")
-    paid_left = serializers.IntegerField(allow_null=True, help_text="Calls left that are paid; null without limit.")
-
-
-class AccessWire(serializers.Serializer):
-    uuid = serializers.UUIDField()
-    order = serializers.UUIDField()
-    listing = serializers.UUIDField()
-    title = serializers.CharField()
-    subject_kind = serializers.ChoiceField(SUBJECTS)
-    subject_uuid = serializers.UUIDField()
-    used_calls = serializers.IntegerField(allow_null=True)
-    left_calls = serializers.IntegerField(allow_null=True)
-    charged_minor = serializers.IntegerField()
-    currency = serializers.CharField()
-    next_call_price = NextCallWire(allow_null=True)
-    created_at = serializers.DateTimeField()
 
 
 class BalanceWire(serializers.Serializer):
@@ -354,6 +368,11 @@ def plan(row: "Plan") -> dict[str, Any]:
         "included_calls": row.included_calls,
         "refund_window_days": row.refund_window_days,
         "tiers": [{"up_to_calls": tier.up_to_calls, "price_minor": tier.price_minor} for tier in tiers_of(row)],
+        "per_seat": row.per_seat,
+        "interval": row.interval,
+        "trial_days": row.trial_days,
+        "overage_minor": row.overage_minor,
+        "overage_calls": row.overage_calls,
         "offered_to": row.offered_to.name if row.offered_to else None,
         "offer_ends_at": row.offer_ends_at,
         "offer_note": row.offer_note,
@@ -377,6 +396,9 @@ def quote(row: "Quote") -> dict[str, Any]:
         "tax_minor": row.tax_minor,
         "total_minor": row.total_minor,
         "currency": row.currency,
+        "terms": row.terms.text if row.terms else "",
+        "terms_digest": row.terms.digest if row.terms else "",
+        "trial_days": row.trial_days,
     }
 
 
@@ -455,8 +477,12 @@ def listing(row: "Listing", plans: "list[Plan]", showing: "Showing") -> dict[str
         "example_input": row.example_input,
         "support_contact": row.support_contact,
         "return_terms": row.return_terms,
+        "recall": recall(showing.recall),
         "images": [image(each) for each in showing.images],
         "sales": row.sales,
+        "rating": average(row.rating_count, row.rating_sum),
+        "rating_count": row.rating_count,
+        "likes": row.likes,
         "plans": [plan(each) for each in plans],
         "created_at": row.created_at,
         "updated_at": row.updated_at,
@@ -480,38 +506,10 @@ def order(row: "Order") -> dict[str, Any]:
         "currency": row.currency,
         "state": row.state,
         "payment_url": row.payment_url,
+        "terms_digest": row.terms_digest,
         "created_at": row.created_at,
         "paid_at": row.paid_at,
         "closed_at": row.closed_at,
-    }
-
-
-def access(row: "Access") -> dict[str, Any]:
-    held = row.entitlement
-    return {
-        "uuid": held.uuid,
-        "order": held.order.uuid,
-        "listing": held.listing.uuid,
-        "title": held.listing.title,
-        "subject_kind": held.subject_kind,
-        "subject_uuid": held.subject_uuid,
-        "used_calls": row.used_calls,
-        "left_calls": row.left_calls,
-        "charged_minor": row.charged_minor,
-        "currency": held.order.currency,
-        "next_call_price": next_call(row.next_call) if row.next_call else None,
-        "created_at": held.created_at,
-    }
-
-
-def next_call(row: "NextCall") -> dict[str, Any]:
-    amount, is_exact = (None, True) if row.price is None else call_price(row.price, row.currency)
-    return {
-        "amount": amount,
-        "is_exact": is_exact,
-        "currency": row.currency,
-        "included_left": row.included_left,
-        "paid_left": row.paid_left,
     }
 
 

@@ -54,7 +54,7 @@ class BuildFile(BuildView):
         """The bytes of a file of a build, or a range of them."""
         found = self.build(Action.REPO_READ)
         blob = build_queries.file_of(found, path)
-        quarantine.require_free(found.version.repo, [blob])
+        quarantine.require_free(found.version.repo, [blob], actor=self.actor)
         return send_blob(request, blob, filename=path.rpartition("/")[2], headers={"ETag": f'"{blob.sha256}"'})
 
 

@@ -35,6 +35,9 @@ class BuildWire(serializers.Serializer):
     equivalence = serializers.DictField()
     signature = serializers.DictField()
     environment = serializers.DictField()
+    came_from = serializers.CharField(
+        allow_blank=True, help_text="The site that made and compared it, when it was imported."
+    )
     job = serializers.UUIDField(allow_null=True)
     author = serializers.CharField(allow_blank=True)
     withdrawal = YankWire(allow_null=True)
@@ -64,6 +67,7 @@ def build(row: "Build") -> dict[str, Any]:
         "equivalence": row.equivalence,
         "signature": row.signature,
         "environment": row.environment,
+        "came_from": row.came_from,
         "job": row.job_uuid,
         "author": row.created_by.username if row.created_by else "",
         "withdrawal": {"reason": mark.reason, "created_at": mark.created_at} if mark else None,

@@ -13,6 +13,7 @@ from api.v1.registry import (
     storage,
     version_views,
     views,
+    webhooks,
 )
 
 REPO = "repos/<str:kind>/<str:namespace>/<str:name>"
@@ -90,4 +91,8 @@ urlpatterns = [
     path("compare/studies", comparing.Studies.as_view()),
     path("compare/trials", comparing.Trials.as_view()),
     path("compare/trials/<uuid:uuid>", comparing.TrialOne.as_view()),
+    path("webhooks", webhooks.Webhooks.as_view()),
+    path("webhooks/<uuid:uuid>", webhooks.WebhookOne.as_view()),
+    path("webhooks/<uuid:uuid>/deliveries", webhooks.Deliveries.as_view()),
+    path("webhooks/<uuid:uuid>/deliveries/<uuid:delivery>/redelivery", webhooks.Redelivery.as_view()),
 ]

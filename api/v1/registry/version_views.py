@@ -16,6 +16,7 @@ from api.v1.registry import version_wire as wire
 from api.v1.registry.views import RepoView
 from common import strict_json
 from common.errors import Invalid
+from market.recall_queries import notices_of
 from registry import build_queries, queries
 from registry.services import boms, environments, measurements, own_keys, signing, standing, versions
 from registry.states import KeyAlgorithm, RepoKind
@@ -34,7 +35,8 @@ class Versions(RepoView):
         """Versions, the last published first."""
         repo = self.repo(Action.REPO_DISCOVER)
         page = queries.page_of_versions(repo, cursor=self.cursor, limit=self.page_limit())
-        return self.paged(page, wire.version)
+        recalls = notices_of([row.uuid for row in page.items])
+        return self.paged(page, lambda row: wire.version(row, recalls))
 
     @extend_schema(
         request=wire.VersionNew, responses={201: wire.VersionWire}, parameters=[KEY_PARAMETER], tags=["registry"]

@@ -1,9 +1,12 @@
 """Versions, what is said of them later, and the keys they are signed with, on the wire."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from rest_framework import serializers
 
+from market.recall_queries import Notice, notices_of
 from registry.queries import SCANNERS
 from registry.standing import standing_of
 from registry.states import KeyAlgorithm, MeasurementKind, Verdict
@@ -49,8 +52,19 @@ class YankNew(serializers.Serializer):
     reason = serializers.CharField(max_length=2000)
 
 
+class VersionRecallWire(serializers.Serializer):
+    """Why a version was recalled, and what to do. `severity`: `stop` when its files are not handed out."""
+
+    uuid = serializers.UUIDField()
+    category = serializers.CharField()
+    severity = serializers.CharField()
+    reason = serializers.CharField()
+    advice = serializers.CharField()
+    recalled_at = serializers.DateTimeField()
+
+
 class VersionWire(serializers.Serializer):
-    """`deprecation` and `yank` are null for a version in good standing; `signed_with` names the algorithms of its signatures."""
+    """`deprecation`, `yank` and `recall` are null for a version in good standing; `signed_with` names the algorithms of its signatures."""
 
     uuid = serializers.UUIDField()
     name = serializers.CharField()
@@ -66,6 +80,7 @@ class VersionWire(serializers.Serializer):
     aliases = serializers.ListField(child=serializers.CharField())
     deprecation = DeprecationWire(allow_null=True)
     yank = YankWire(allow_null=True)
+    recall = VersionRecallWire(allow_null=True)
     signed_with = serializers.ListField(child=serializers.ChoiceField(ALGORITHMS))
     file_count = serializers.IntegerField()
     size_bytes = serializers.IntegerField()
@@ -236,8 +251,23 @@ def scan(row: "ScanReport") -> dict[str, Any]:
     }
 
 
-def version(row: "Version") -> dict[str, Any]:
-    """Wants commit, tree, scans and marks fetched ahead, as `queries.versions_of` gives them."""
+def recall(notice: "Notice | None") -> dict[str, Any] | None:
+    if notice is None:
+        return None
+    return {
+        "uuid": notice.uuid,
+        "category": notice.category,
+        "severity": notice.severity,
+        "reason": notice.reason,
+        "advice": notice.advice,
+        "recalled_at": notice.recalled_at,
+    }
+
+
+def version(row: "Version", recalls: "Mapping[UUID, Notice] | None" = None) -> dict[str, Any]:
+    """Wants commit, tree, scans and marks fetched ahead, as `queries.versions_of` gives them. `recalls`: what is said of those of a list
+    that were recalled; without it one query asks."""
+    known = notices_of([row.uuid]) if recalls is None else recalls
     scans = list(row.scans.all())
     verdict = next((each.verdict for each in scans if each.scanner == SCANNERS), Verdict.UNKNOWN)
     standing = standing_of(row)
@@ -263,6 +293,7 @@ def version(row: "Version") -> dict[str, Any]:
         if standing.is_deprecated
         else None,
         "yank": {"reason": standing.yank_reason, "created_at": standing.yanked_at} if standing.is_yanked else None,
+        "recall": recall(known.get(row.uuid)),
         "signed_with": sorted({each.key.algorithm for each in row.signatures.all()}),
         "file_count": row.commit.tree.file_count,
         "size_bytes": row.commit.tree.total_bytes,

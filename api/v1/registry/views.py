@@ -183,7 +183,7 @@ class File(RepoView):
         entry = queries.entry_at(commit, request.query_params.get("path", ""))
         if entry.is_dir:
             raise Invalid("This is a folder: list it with /tree.", fields={"path": "a folder"})
-        quarantine.require_free(repo, [entry.ref])
+        quarantine.require_free(repo, [entry.ref], actor=self.actor)
         reader = storage.open_blob(queries.blob_of(entry))
         return StreamingHttpResponse(
             reader,

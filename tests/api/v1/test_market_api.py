@@ -9,6 +9,7 @@ from market.services.ledger import fees, verify_ledger
 from tests.factories.accounts import make_organization, make_token, make_user
 from tests.factories.market import (
     balance,
+    digest_of,
     give_credits,
     make_calls,
     make_company,
@@ -74,7 +75,7 @@ def funded(world, amount_minor=10_000) -> None:
 
 
 def bought(world, plan, key="k1", caller="buyer", **changes):
-    body = {"buyer": "tasters", "plan": plan["uuid"], **changes}
+    body = {"buyer": "tasters", "plan": plan["uuid"], "accept_terms": digest_of(plan["uuid"]), **changes}
     return getattr(world, caller).call("POST", "orders", body, **{"Idempotency-Key": key})
 
 
@@ -375,7 +376,7 @@ class TestMoney:
         pia = Caller(world.client, make_token(other.user))
         world.rita.call("POST", "namespaces/pia/credits", {"amount_minor": 2_500}, **{"Idempotency-Key": "pia"})
         assert bought(world, plan).status_code == 201
-        body = {"buyer": "pia", "plan": plan["uuid"]}
+        body = {"buyer": "pia", "plan": plan["uuid"], "accept_terms": digest_of(plan["uuid"])}
         assert pia.call("POST", "orders", body, **{"Idempotency-Key": "k1"}).status_code == 201
         assert (Order.objects.count(), money(world)) == (2, (7_500, 0, 4_500, 500))
 
@@ -414,7 +415,7 @@ class TestMoney:
         callers = {
             row.user.username: Caller(world.client, make_token(row.user)) for row in organization.memberships.all()
         }
-        body = {"buyer": "club", "plan": plan["uuid"]}
+        body = {"buyer": "club", "plan": plan["uuid"], "accept_terms": digest_of(plan["uuid"])}
         answers = [
             callers[name].call("POST", "orders", body, **{"Idempotency-Key": name}).status_code
             for name in ("mia", "ben")
@@ -431,6 +432,7 @@ def test_a_coupon_from_its_making_to_the_receipt(world, repo):
     made = world.seller.call("POST", "namespaces/vineyard/coupons", body).json()
     assert (made["code"], made["ends_at"], made["used"]) == ("SPRING", "2098-12-31T23:00:00Z", 0)
     asked = world.buyer.call("GET", f"plans/{plan['uuid']}/quote?buyer=tasters&coupon=Spring").json()
+    assert (asked.pop("terms_digest"), "Price" in asked.pop("terms")) == (digest_of(plan["uuid"]), True)
     assert asked == {
         "plan": plan["uuid"],
         "quantity": 1,
@@ -440,6 +442,7 @@ def test_a_coupon_from_its_making_to_the_receipt(world, repo):
         "tax_minor": 0,
         "total_minor": 2_000,
         "currency": "CRD",
+        "trial_days": 0,
     }
     order = bought(world, plan, coupon="spring").json()
     assert (order["total_minor"], order["discount_minor"], order["coupon"]) == (2_000, 500, "SPRING")

@@ -5,7 +5,7 @@ import pytest
 from lineage.services.record import Ref, record_edge
 from registry.services.versions import publish_version
 from tests.factories.accounts import make_token
-from tests.factories.market import give_credits, make_company, make_listing, make_version
+from tests.factories.market import digest_of, give_credits, make_company, make_listing, make_version
 from tests.support.api import Caller
 
 pytestmark = pytest.mark.django_db
@@ -48,9 +48,9 @@ def test_declared_seen_accepted_and_paid(client, people, settings):
         agreed = maker.call("POST", "listings/seller/tuned/royalties", {"accept": wanted}).json()
         assert [each["is_accepted"] for each in agreed["upstream"]] == [True]
     assert maker.call("POST", "listings/seller/tuned/publication", {}).status_code == 201
-    bought = customer.call(
-        "POST", "orders", {"plan": str(listing.plans.get().uuid), "buyer": "tasters"}, **{"Idempotency-Key": "k1"}
-    )
+    plan = str(listing.plans.get().uuid)
+    wish = {"plan": plan, "buyer": "tasters", "accept_terms": digest_of(plan)}
+    bought = customer.call("POST", "orders", wish, **{"Idempotency-Key": "k1"})
     assert bought.status_code == 201, bought.json()
     flow = {"listing": "seller/tuned", "orders": 1, "amount_minor": 30, "currency": "CRD"}
     assert owner.call("GET", "namespaces/grower/royalties").json() == {

@@ -180,6 +180,7 @@ ROUTES: list[tuple[str, re.Pattern[str], type | None, Handler]] = [
         ("POST", "customers", _P.CustomerCreateParams, create_customer),
         ("POST", "payment_intents", _P.PaymentIntentCreateParams, create_intent),
         ("GET", "payment_intents", _P.PaymentIntentListParams, listing("payment_intent", "customer")),
+        ("GET", f"payment_intents/{_ID}", _P.PaymentIntentRetrieveParams, retrieve("payment_intent")),
         ("GET", "payment_methods", _P.PaymentMethodListParams, listing("payment_method", "customer", "type")),
         ("POST", "billing/meter_events", _B.MeterEventCreateParams, create_meter_event),
     ]

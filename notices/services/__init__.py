@@ -1,10 +1,10 @@
-"""Telling people: a row on the site at once, a mail a moment later."""
+"""Telling people: a row on the site at once, a mail a moment later or in a digest, as each of them has chosen."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage
 from django.db import transaction
 
 from accounts.actors import Actor
@@ -12,6 +12,9 @@ from accounts.directory import people_of
 from common.clock import now
 from common.errors import NotFound, Unavailable
 from notices.models import Notice
+from notices.preferences import deliveries_of
+from notices.services.unsubscribing import unsubscribe_headers
+from notices.topics import DIGESTS, TOPICS, Delivery, Topic, topic_of
 from work.door import enqueue
 
 
@@ -19,7 +22,8 @@ def notify(
     namespace_id: int, kind: str, text: str, *, url: str = "", key: str | None = None, with_mail: bool = True
 ) -> int:
     """Tell the people behind a namespace (the person, or the organisation's owners and admins), in the caller's transaction.
-    Returns to how many. With a `key` a repeated call tells nobody twice."""
+    Returns to how many; who has switched the topic off is not told. With a `key` a repeated call tells nobody twice. Without `with_mail`
+    it stands on the site alone."""
     return notify_users(people_of(namespace_id), kind, text, url=url, key=key, with_mail=with_mail)
 
 
@@ -27,9 +31,15 @@ def notify_users(
     user_ids: Iterable[int], kind: str, text: str, *, url: str = "", key: str | None = None, with_mail: bool = True
 ) -> int:
     """Tell these people. See `notify`."""
-    count = 0
-    for user_id in sorted(set(user_ids)):
-        words = {"kind": kind, "text": text[:400], "url": url[:300]}
+    count, people = 0, sorted(set(user_ids))
+    topic = topic_of(kind)
+    chosen = deliveries_of(people, topic)
+    for user_id in people:
+        delivery = chosen.get(user_id, TOPICS[topic].usual)
+        if delivery == Delivery.OFF:
+            continue
+        awaits = delivery if with_mail and delivery in DIGESTS else ""
+        words = {"kind": kind, "topic": topic, "text": text[:400], "url": url[:300], "awaits": awaits}
         if key is None:
             notice = Notice.objects.create(user_id=user_id, **words)
         else:
@@ -37,7 +47,7 @@ def notify_users(
             if not is_new:
                 continue
         count += 1
-        if with_mail:
+        if with_mail and delivery == Delivery.MAIL:
             # the notice is new, so nobody can have asked for its mail before: no key, one row
             enqueue("notices.mail_notice", notice.pk)
     return count
@@ -63,7 +73,8 @@ def mail_notice(notice_id: int) -> None:
     body = f"{notice.text}\n\n{settings.PUBLIC_URL}{notice.url}\n" if notice.url else f"{notice.text}\n"
     subject = " ".join(notice.text.split())[:120]
     try:
-        send_mail(subject, body, settings.DEFAULT_FROM_EMAIL, [notice.user.email])
+        headers = unsubscribe_headers(notice.user_id, Topic(notice.topic))
+        EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [notice.user.email], headers=headers).send()
     except OSError as error:
         raise Unavailable("The mail server does not answer.") from error
     with transaction.atomic():

@@ -1,0 +1,48 @@
+"""What a subscription plan may say. Pure checks: every fault is named by its field."""
+
+from dataclasses import dataclass
+
+from common.money import LIMIT_MINOR
+from market.states import Interval, PlanKind
+
+TRIAL_LIMIT, _CALLS_LIMIT = 365, 10**12
+
+
+@dataclass(frozen=True)
+class SubscriptionTerms:
+    """What a subscription plan has and others have not; see the fields of `Plan`."""
+
+    interval: str = ""
+    trial_days: int = 0
+    overage_minor: int | None = None
+    overage_calls: int | None = None
+
+    @property
+    def has_overage(self) -> bool:
+        return self.overage_minor is not None or self.overage_calls is not None
+
+
+def faults_of(terms: SubscriptionTerms, kind: PlanKind, *, is_endpoint: bool, included: int | None) -> dict[str, str]:
+    """What is wrong, by field; empty when nothing is."""
+    if kind != PlanKind.SUBSCRIPTION:
+        given = {
+            "interval": terms.interval,
+            "trial_days": terms.trial_days,
+            "overage_minor": terms.overage_minor is not None,
+            "overage_calls": terms.overage_calls is not None,
+        }
+        return {name: "only a subscription has it" for name, value in given.items() if value}
+    faults = {}
+    if terms.interval not in list(Interval):
+        faults["interval"] = "month or year"
+    if not 0 <= terms.trial_days <= TRIAL_LIMIT:
+        faults["trial_days"] = f"0 to {TRIAL_LIMIT}"
+    if not terms.has_overage:
+        return faults
+    if not is_endpoint or included is None:
+        faults["included_calls"] = "calls beyond a quota need a quota: a number of calls of an endpoint"
+    if terms.overage_minor is None or not 0 < terms.overage_minor <= LIMIT_MINOR // 10**6:
+        faults["overage_minor"] = "above 0: what calls beyond the quota cost"
+    if terms.overage_calls is None or not 0 < terms.overage_calls <= _CALLS_LIMIT:
+        faults["overage_calls"] = "at least 1: how many calls beyond the quota there are at most"
+    return faults

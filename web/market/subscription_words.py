@@ -1,0 +1,62 @@
+"""Subscriptions in words: on plan cards, in the library, on their own pages."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common.money import Money, format_money
+from market.states import SUBSCRIPTIONS, PlanKind, SubscriptionState
+from market.tiers import in_words
+from web.links import subscription_url
+
+if TYPE_CHECKING:
+    from market.models import Plan, Subscription
+
+_DAY = "%-d %b %Y"
+
+
+def subscription_details(plan: "Plan", *, is_endpoint: bool) -> list[str]:
+    """What a subscription plan says about itself, a line each."""
+    assert plan.kind == PlanKind.SUBSCRIPTION, "only subscriptions have periods"
+    details = []
+    if plan.trial_days:
+        days = "day is" if plan.trial_days == 1 else f"{plan.trial_days} days are"
+        details.append(f"Your first {days} free")
+    details.append(f"Renewed each {plan.interval} until you cancel")
+    if not is_endpoint:
+        return [*details, "Download of the repository, later versions included"]
+    if plan.included_calls is None:
+        return [*details, "Calls without limit"]
+    details.append(f"{plan.included_calls:,} calls each {plan.interval}")
+    if plan.overage_minor is None:
+        return [*details, "When they are used up, the next one is refused"]
+    unit = "call" if plan.unit_calls == 1 else f"{plan.unit_calls:,} calls"
+    price = format_money(Money(plan.overage_minor, plan.currency))
+    details += in_words(plan) or [f"Beyond that {price} / {unit}"]
+    return [*details, f"At most {plan.overage_calls:,} calls beyond, paid when the {plan.interval} is over"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a subscription stands, in a few words with a link to it."""
+
+    href: str
+    state: str
+    standing: str
+
+    @classmethod
+    def of(cls, row: "Subscription") -> "Standing":
+        return cls(subscription_url(row.uuid), row.state, standing_of(row))
+
+
+def standing_of(row: "Subscription") -> str:
+    """`renews on 28 Feb 2026`, and what else there is to say of the next step."""
+    day = f"{row.period_end:{_DAY}}"
+    if SUBSCRIPTIONS.is_final(SubscriptionState(row.state)):
+        return f"ended on {row.ended_at:{_DAY}}" if row.ended_at else "ended"
+    if row.state == SubscriptionState.PAST_DUE:
+        return f"payment due since {day}"
+    if row.state == SubscriptionState.SUSPENDED:
+        return "access rests until it is paid"
+    if row.cancel_at_period_end:
+        return f"ends on {day}"
+    return f"trial until {day}" if row.state == SubscriptionState.TRIALING else f"renews on {day}"
