@@ -137,14 +137,15 @@ def read(data: bytes) -> Reading:
 
 
 def is_pickle(data: memoryview, *, is_text: bool) -> bool:
-    """Whether a reader of pickles would begin here. Text counts only when its opcodes come to an end and import or build something:
-    otherwise a full stop would be a pickle."""
+    """Whether a reader of pickles would begin here: the opcodes import something, call what stands outside of the file, or come to
+    an end. Text counts only when they come to an end and do more than stop: otherwise a full stop would be a pickle. An odd first
+    opcode alone proves nothing: of random bytes, every fortieth file has one."""
     if _FRAMED.match(data[:2]):
         return True
     reading = read(bytes(data[: 65536 if is_text else _LOOK_BYTES]))
-    if reading.imports or reading.oddities:
-        return reading.end is not None or not is_text
-    return reading.end is not None and reading.end > 2
+    if reading.end is not None:
+        return bool(reading.end > 2 or reading.imports or reading.oddities)
+    return not is_text and bool(reading.imports or (reading.oddities and reading.calls))
 
 
 def all_of(data: memoryview) -> Iterator[tuple[int, Reading]]:

@@ -134,7 +134,7 @@ class PickleScanner(Scanner):
     kind that only attacks use; flagged otherwise."""
 
     name = "pickles"
-    rules_version = "1"
+    rules_version = "2"
 
     def look(self, content: Content) -> Iterable[Finding]:
         if content.format == "pickle":

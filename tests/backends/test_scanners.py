@@ -11,6 +11,7 @@ import wave
 import zipfile
 import zlib
 from pathlib import Path
+from random import Random
 
 import lz4.frame
 import numpy as np
@@ -29,6 +30,7 @@ from backends.conformance.scanners import BINARY_PICKLE, HARMLESS_PICKLE, TEXT_P
 from backends.contracts.scanners import FileReport, Scanner, Verdict
 from backends.runners.fake import FakeRun, FakeRunner
 from backends.runners.process import ProcessRunner
+from backends.scanners import opcodes
 from backends.scanners.graphs import GraphScanner
 from backends.scanners.keras import KerasScanner
 from backends.scanners.markup import MarkupScanner
@@ -367,3 +369,13 @@ def test_nothing_hides_behind_a_compressed_stream(tmp_path: Path, pack: object) 
 def test_zeros_are_no_archive(tmp_path: Path) -> None:
     assert scan(tmp_path, bytes(10240)).verdict is Verdict.UNKNOWN
     assert scan(tmp_path, tarred("a.txt", b"text") + BINARY_PICKLE).verdict is not Verdict.DATA_ONLY
+
+
+def test_bytes_without_meaning_are_unknown_and_no_pickles() -> None:
+    rng = Random(3)
+    files = (rng.randbytes(2000) for _ in range(4000))
+    taken = sum(opcodes.is_pickle(memoryview(each), is_text=False) for each in files)
+    # an extension code and a call behind it may stand anywhere by chance
+    assert taken < 20
+    extension_called = b"\x82\x01)R"
+    assert opcodes.is_pickle(memoryview(extension_called), is_text=False)

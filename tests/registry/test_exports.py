@@ -4,11 +4,11 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import re
 import subprocess
 import tarfile
 from pathlib import Path
+from random import Random
 
 import pytest
 from django.core.management import call_command
@@ -56,7 +56,7 @@ from tests.factories.accounts import SYSTEM, actor_of, make_organization, make_u
 from tests.factories.builds import REPORT, make_build
 from tests.factories.registry import add, commit, make_repo
 
-LARGE = os.urandom(200_000)
+LARGE = Random(7).randbytes(200_000)
 
 
 def large(actor, repo: Repo, path: str, content: bytes) -> AddLfs:
