@@ -90,7 +90,7 @@ def trade(orders: int) -> None:
 
     seller, buyer = make_company("vineyard"), make_company("tasters")
     give_credits(buyer, 1_000_000_000)
-    plan = plan_of(make_listing(seller, make_endpoint(seller), {"kind": "pay_per_call", "price_minor": 7}))
+    plan = plan_of(make_listing(seller, make_endpoint(seller), {"kind": "pay_per_use", "price_minor": 7}))
     actor = buyer.actor
 
     def buy(key: str) -> Callable[[], object]:
@@ -122,7 +122,7 @@ def rate() -> None:
     pack, count = rating.CallPack(1_000_000, 100, 7_000_000), 100_000
     begun = time.perf_counter()
     for used in range(1, count + 1):
-        rating.settle(pack, 10, settled_calls=used - 1, used_calls=used)
+        rating.settle(pack, 10, settled_units=used - 1, used_units=used)
     print(f"{'ratings':34} {count / (time.perf_counter() - begun):10,.0f}/s", flush=True)
 
 

@@ -82,7 +82,7 @@ class OrderAdmin(_ReadOnly):
 
 @admin.register(Entitlement)
 class EntitlementAdmin(_ReadOnly):
-    list_display = ["uuid", "holder", "listing", "granted_calls", "settled_calls", "created_at", "revoked_at"]
+    list_display = ["uuid", "holder", "listing", "granted_units", "settled_units", "created_at", "revoked_at"]
     list_select_related = ["holder", "listing"]
     search_fields = ["uuid", "holder__name"]
 

@@ -35,15 +35,15 @@ class Traffic:
 @dataclass(frozen=True)
 class PlanTerms:
     """A plan as far as its cost goes. Amounts in minor units. `period_months` above 0: a subscription whose price comes each period;
-    its `included_calls` then are of a period. `included_calls` None: calls without limit. `overage_minor` (for each `unit_calls`
+    its `included_units` then are of a period. `included_units` None: calls without limit. `overage_minor` (for each `unit_size`
     above what is included): None where calls stop there."""
 
     name: str
     kind: str
     currency: str
     price_minor: int
-    unit_calls: int = 1
-    included_calls: int | None = None
+    unit_size: int = 1
+    included_units: int | None = None
     tiers: tuple[Tier, ...] = ()
     period_months: int = 0
     overage_minor: int | None = None
@@ -136,22 +136,22 @@ def quote(traffic: Traffic, options: Iterable[Option], currency: str) -> Quote:
 def plan_option(terms: PlanTerms, traffic: Traffic) -> Option:
     """Calls on a plan. A plan whose calls end before the traffic does has no total."""
     title, way = f"Plan {terms.name}", "plan"
-    if terms.kind == "pay_per_call":
+    if terms.kind == "pay_per_use":
         lines = _packs(terms, traffic)
     elif terms.period_months:
         periods = _ceil(traffic.months, terms.period_months)
         lines = [Line(f"{periods} × {_money(terms.price_minor, terms)}", periods * terms.price_minor)]
-        needed, given = traffic.calls_per_month * min(terms.period_months, traffic.months), terms.included_calls
+        needed, given = traffic.calls_per_month * min(terms.period_months, traffic.months), terms.included_units
         if given is not None and needed > given:
             if terms.overage_minor is None:
                 return Option(title, way, terms.currency, None, why_not=_too_few(given, needed, "in each period"))
-            units = periods * _ceil(needed - given, terms.unit_calls)
+            units = periods * _ceil(needed - given, terms.unit_size)
             lines.append(Line(f"{units:,} × {_money(terms.overage_minor, terms)} beyond the {given:,} calls included",
                               units * terms.overage_minor))  # fmt: skip
     else:
-        if terms.included_calls is not None and traffic.calls > terms.included_calls:
+        if terms.included_units is not None and traffic.calls > terms.included_units:
             return Option(
-                title, way, terms.currency, None, why_not=_too_few(terms.included_calls, traffic.calls, "in all")
+                title, way, terms.currency, None, why_not=_too_few(terms.included_units, traffic.calls, "in all")
             )
         lines = [Line("Paid once" if terms.price_minor else "Free", terms.price_minor)]
     return Option(
@@ -212,11 +212,11 @@ def hosting_option(candidate: Candidate, hardware: Hardware, traffic: Traffic, u
 
 def _packs(terms: PlanTerms, traffic: Traffic) -> list[Line]:
     """One order a month; what is included comes with the first."""
-    free = terms.included_calls or 0
-    first = _ceil(max(traffic.calls_per_month - free, 0), terms.unit_calls)
-    later = _ceil(traffic.calls_per_month, terms.unit_calls)
-    prices = [list_price(terms.price_minor, terms.unit_calls, terms.tiers, units) for units in (first, later)]
-    unit = "calls" if terms.unit_calls == 1 else f"packs of {terms.unit_calls:,} calls"
+    free = terms.included_units or 0
+    first = _ceil(max(traffic.calls_per_month - free, 0), terms.unit_size)
+    later = _ceil(traffic.calls_per_month, terms.unit_size)
+    prices = [list_price(terms.price_minor, terms.unit_size, terms.tiers, units) for units in (first, later)]
+    unit = "calls" if terms.unit_size == 1 else f"packs of {terms.unit_size:,} calls"
     lines = [Line(f"First month: {first:,} {unit}{f', after {free:,} free calls' if free else ''}", prices[0])]
     if traffic.months > 1:
         more = traffic.months - 1

@@ -77,7 +77,7 @@ class Line:
 @dataclass(frozen=True)
 class Bought:
     """What pure code needs to know of an order. `total_minor` ≥ 0 is what was paid, `tax_minor` the tax in it, `discount_minor` what
-    a coupon took off before. Per-call plans: `unit_calls` calls cost `price_minor`, or what `tiers` say; else `unit_calls` is 0."""
+    a coupon took off before. Per-call plans: `unit_size` calls cost `price_minor`, or what `tiers` say; else `unit_size` is 0."""
 
     title: str
     currency: str
@@ -86,7 +86,7 @@ class Bought:
     discount_minor: int = 0
     coupon: str = ""
     tax_minor: int = 0
-    unit_calls: int = 0
+    unit_size: int = 0
     price_minor: int = 0
     tiers: tuple[Tier, ...] = ()
 
@@ -94,7 +94,7 @@ class Bought:
 def order_lines(bought: Bought) -> list[Line]:
     """The lines of an order's invoice; they sum to `total_minor` and to `tax_minor`, whatever the plan."""
     gross = bought.total_minor + bought.discount_minor
-    lines = _call_lines(bought) if bought.unit_calls else []
+    lines = _call_lines(bought) if bought.unit_size else []
     if sum(line.total_minor for line in lines) != gross or not lines:
         lines = [_plain_line(bought, gross)]
     if bought.discount_minor:
@@ -135,11 +135,11 @@ def usage_lines(
     """The calls of a pack after the first `used_before`, up to `used`: a line for the included ones and for each tier, with what
     they cost. The lines sum to what billing has charged for these calls, in however many steps. `say` puts the price of one call,
     in minor units, into words."""
-    steps = [pack.included_calls, *(pack.included_calls + (tier.up_to_calls or 0) for tier in pack.tiers)]
+    steps = [pack.included_units, *(pack.included_units + (tier.up_to_units or 0) for tier in pack.tiers)]
     bounds = sorted({used_before, used, *(step for step in steps if used_before < step < used)})
     return [
         Line(
-            f"{title}: calls {start + 1:,} to {end:,}{' (included)' if end <= pack.included_calls else ''}",
+            f"{title}: calls {start + 1:,} to {end:,}{' (included)' if end <= pack.included_units else ''}",
             end - start,
             "calls",
             _price_of_call(pack, start, say),
@@ -217,7 +217,7 @@ def _plain_line(bought: Bought, gross: int) -> Line:
 
 
 def _call_lines(bought: Bought) -> list[Line]:
-    calls = bought.quantity * bought.unit_calls
+    calls = bought.quantity * bought.unit_size
     if not bought.tiers:
         return [
             Line(
@@ -230,9 +230,9 @@ def _call_lines(bought: Bought) -> list[Line]:
         ]
     lines, start = [], 0
     for tier in bought.tiers:
-        end = calls if tier.up_to_calls is None else min(calls, tier.up_to_calls)
+        end = calls if tier.up_to_units is None else min(calls, tier.up_to_units)
         if end > start:
-            cost = [weight_upto(bought.tiers, each) // bought.unit_calls for each in (start, end)]
+            cost = [weight_upto(bought.tiers, each) // bought.unit_size for each in (start, end)]
             words = f"{bought.title}: calls {start + 1:,} to {end:,}"
             lines.append(Line(words, end - start, "calls", _unit_price(bought, tier.price_minor), cost[1] - cost[0]))
             start = end
@@ -240,12 +240,12 @@ def _call_lines(bought: Bought) -> list[Line]:
 
 
 def _unit_price(bought: Bought, price_minor: int) -> str:
-    per = "call" if bought.unit_calls == 1 else f"{bought.unit_calls:,} calls"
+    per = "call" if bought.unit_size == 1 else f"{bought.unit_size:,} calls"
     return f"{format_money(Money(price_minor, bought.currency))} / {per}"
 
 
-def _price_of_call(pack: CallPack, used_calls: int, say: Callable[[Fraction], str]) -> str:
-    price = price_of_call(pack, used_calls)
+def _price_of_call(pack: CallPack, used_units: int, say: Callable[[Fraction], str]) -> str:
+    price = price_of_call(pack, used_units)
     return f"{say(price)} / call" if price else ""
 
 

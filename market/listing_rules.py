@@ -122,19 +122,19 @@ def check_plan(
     is_endpoint = listing.subject_kind == SubjectKind.ENDPOINT
     terms = terms or SubscriptionTerms()
     faults = faults_of(terms, kind, is_endpoint=is_endpoint, included=included)
-    is_by_call = kind == PlanKind.PAY_PER_CALL or terms.has_overage
-    if kind == PlanKind.PAY_PER_CALL and not is_endpoint:
+    is_by_call = kind == PlanKind.PAY_PER_USE or terms.has_overage
+    if kind == PlanKind.PAY_PER_USE and not is_endpoint:
         faults["kind"] = "only an endpoint is paid by the call"
     if (kind == PlanKind.FREE) != (price == 0) or not 0 <= price <= LIMIT_MINOR // 10**6:
         faults["price_minor"] = "0 for a free plan, above 0 otherwise"
     if currency not in EXPONENTS:
         faults["currency"] = "unknown"
     if unit not in ({1, 1000} if is_by_call else {1}):
-        faults["unit_calls"] = "1 or 1000 where calls are paid, else 1"
+        faults["unit_size"] = "1 or 1000 where calls are paid, else 1"
     if included is not None and (not is_endpoint or not 0 <= included <= _CALLS_LIMIT):
-        faults["included_calls"] = "a number of calls, for an endpoint"
-    if included == 0 and kind != PlanKind.PAY_PER_CALL:
-        faults["included_calls"] = "at least 1, or none for no limit"
+        faults["included_units"] = "a number of calls, for an endpoint"
+    if included == 0 and kind != PlanKind.PAY_PER_USE:
+        faults["included_units"] = "at least 1, or none for no limit"
     if tiers and not is_by_call:
         faults["tiers"] = "only calls that are paid one by one have prices by volume"
     elif tiers and (fault := volume.fault_of(tiers, unit)):
@@ -149,7 +149,7 @@ def check_plan(
 
 def check_per_seat(kind: PlanKind, *, per_seat: bool) -> None:
     """Raises Invalid for a plan that can't be sold by the seat: one that costs nothing, or is paid by the call."""
-    if per_seat and kind in {PlanKind.FREE, PlanKind.PAY_PER_CALL}:
+    if per_seat and kind in {PlanKind.FREE, PlanKind.PAY_PER_USE}:
         raise Invalid(
             "Seats have a price of their own: a free plan and one that is paid by the call open for everybody.",
             fields={"per_seat": "not with this kind"},

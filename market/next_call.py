@@ -29,25 +29,25 @@ class NextCall:
     """Calls left beyond the quota of a subscription, which are charged later."""
 
 
-def next_call(entitlement: Entitlement, used_calls: int) -> NextCall:
+def next_call(entitlement: Entitlement, used_units: int) -> NextCall:
     """Wants `order__plan` joined."""
-    order, granted = entitlement.order, entitlement.granted_calls
-    if order.plan.kind == PlanKind.PAY_PER_CALL:
+    order, granted = entitlement.order, entitlement.granted_units
+    if order.plan.kind == PlanKind.PAY_PER_USE:
         pack = pack_of(entitlement)
-        included = max(pack.included_calls - used_calls, 0)
-        paid = max(pack.granted_calls - max(used_calls, pack.included_calls), 0)
-        return NextCall(entitlement, price_of_call(pack, used_calls), order.currency, included, paid)
+        included = max(pack.included_units - used_units, 0)
+        paid = max(pack.granted_units - max(used_units, pack.included_units), 0)
+        return NextCall(entitlement, price_of_call(pack, used_units), order.currency, included, paid)
     if granted is None:
         return NextCall(entitlement, Fraction(0), order.currency, 0, None)
     plan = order.plan
     if plan.overage_minor is not None:
-        over = used_calls - entitlement.included_calls
-        price = price_beyond(plan.overage_minor, plan.unit_calls, tiers_of(plan), max(over, 0))
-        shown = None if used_calls >= granted else price if over >= 0 else Fraction(0)
-        beyond = max(granted - max(used_calls, entitlement.included_calls), 0)
+        over = used_units - entitlement.included_units
+        price = price_beyond(plan.overage_minor, plan.unit_size, tiers_of(plan), max(over, 0))
+        shown = None if used_units >= granted else price if over >= 0 else Fraction(0)
+        beyond = max(granted - max(used_units, entitlement.included_units), 0)
         return NextCall(entitlement, shown, order.currency, max(-over, 0), 0, beyond)
     # bought as a whole, or free: a call has no price of its own
-    left = max(granted - used_calls, 0)
+    left = max(granted - used_units, 0)
     return NextCall(entitlement, Fraction(0) if left else None, order.currency, left, 0)
 
 

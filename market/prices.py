@@ -31,7 +31,7 @@ def price_of(plan: "Plan") -> str:
         return f"{amount} / seat" if plan.per_seat else amount
     if plan.kind == PlanKind.SUBSCRIPTION:
         return f"{amount} / seat and {plan.interval}" if plan.per_seat else f"{amount} / {plan.interval}"
-    per_unit = f"{amount} / call" if plan.unit_calls == 1 else f"{amount} / {plan.unit_calls:,} calls"
+    per_unit = f"{amount} / call" if plan.unit_size == 1 else f"{amount} / {plan.unit_size:,} calls"
     return f"{per_unit}, then by volume" if plan.tiers else per_unit
 
 
@@ -107,8 +107,8 @@ def _judged(key: str, label: str, cells: "list[Cell]", offers: "list[list[Listin
 
 
 def _cheaper(before: "Plan", after: "Plan") -> tuple[Judgement, str]:
-    same = (before.kind, before.currency, before.unit_calls, before.per_seat, before.interval) == (
-        after.kind, after.currency, after.unit_calls, after.per_seat, after.interval,
+    same = (before.kind, before.currency, before.unit_size, before.per_seat, before.interval) == (
+        after.kind, after.currency, after.unit_size, after.per_seat, after.interval,
     )  # fmt: skip
     if not same or before.tiers != after.tiers or before.price_minor == after.price_minor:
         return Judgement.NONE, ""

@@ -191,7 +191,7 @@ class Access:
     """One thing a namespace has bought, and how far it has used it."""
 
     entitlement: Entitlement
-    used_calls: int | None
+    used_units: int | None
     """None: nothing to call."""
     left_calls: int | None
     """None: without limit, or nothing to call."""
@@ -256,9 +256,9 @@ def _within(rows: QuerySet[Row], field: str, since: datetime | None, until: date
 
 
 def _access(entitlement: Entitlement, used: int | None) -> Access:
-    granted = entitlement.granted_calls
+    granted = entitlement.granted_units
     left = None if granted is None or used is None else max(0, granted - used)
-    is_prepaid = entitlement.order.plan.kind == PlanKind.PAY_PER_CALL
+    is_prepaid = entitlement.order.plan.kind == PlanKind.PAY_PER_USE
     charged = charge_upto(pack_of(entitlement), used or 0) if is_prepaid else 0
     following = next_call(entitlement, used or 0) if entitlement.subject_kind == SubjectKind.ENDPOINT else None
     term = getattr(entitlement.order, "term", None) if entitlement.order.plan.kind == PlanKind.SUBSCRIPTION else None

@@ -93,7 +93,7 @@ class ReportReason(StrEnum):
 class PlanKind(StrEnum):
     FREE = "free"
     ONE_TIME = "one_time"
-    PAY_PER_CALL = "pay_per_call"
+    PAY_PER_USE = "pay_per_use"
     SUBSCRIPTION = "subscription"
 
 

@@ -15,11 +15,11 @@ class SubscriptionTerms:
     interval: str = ""
     trial_days: int = 0
     overage_minor: int | None = None
-    overage_calls: int | None = None
+    overage_units: int | None = None
 
     @property
     def has_overage(self) -> bool:
-        return self.overage_minor is not None or self.overage_calls is not None
+        return self.overage_minor is not None or self.overage_units is not None
 
 
 def faults_of(terms: SubscriptionTerms, kind: PlanKind, *, is_endpoint: bool, included: int | None) -> dict[str, str]:
@@ -29,7 +29,7 @@ def faults_of(terms: SubscriptionTerms, kind: PlanKind, *, is_endpoint: bool, in
             "interval": terms.interval,
             "trial_days": terms.trial_days,
             "overage_minor": terms.overage_minor is not None,
-            "overage_calls": terms.overage_calls is not None,
+            "overage_units": terms.overage_units is not None,
         }
         return {name: "only a subscription has it" for name, value in given.items() if value}
     faults = {}
@@ -40,9 +40,9 @@ def faults_of(terms: SubscriptionTerms, kind: PlanKind, *, is_endpoint: bool, in
     if not terms.has_overage:
         return faults
     if not is_endpoint or included is None:
-        faults["included_calls"] = "calls beyond a quota need a quota: a number of calls of an endpoint"
+        faults["included_units"] = "calls beyond a quota need a quota: a number of calls of an endpoint"
     if terms.overage_minor is None or not 0 < terms.overage_minor <= LIMIT_MINOR // 10**6:
         faults["overage_minor"] = "above 0: what calls beyond the quota cost"
-    if terms.overage_calls is None or not 0 < terms.overage_calls <= _CALLS_LIMIT:
-        faults["overage_calls"] = "at least 1: how many calls beyond the quota there are at most"
+    if terms.overage_units is None or not 0 < terms.overage_units <= _CALLS_LIMIT:
+        faults["overage_units"] = "at least 1: how many calls beyond the quota there are at most"
     return faults

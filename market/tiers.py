@@ -16,8 +16,8 @@ def tiers_of(plan: "Plan") -> tuple[Tier, ...]:
     return tuple(Tier(up_to, price) for up_to, price in plan.tiers)
 
 
-def fault_of(tiers: Sequence[tuple[int | None, int]], unit_calls: int) -> str:
-    """What is wrong with these tiers for a plan priced by `unit_calls` calls; empty when nothing is. Whole units only, so that the
+def fault_of(tiers: Sequence[tuple[int | None, int]], unit_size: int) -> str:
+    """What is wrong with these tiers for a plan priced by `unit_size` calls; empty when nothing is. Whole units only, so that the
     price of an order is a whole number of minor units."""
     ends = [up_to for up_to, _ in tiers]
     prices = [price for _, price in tiers]
@@ -28,8 +28,8 @@ def fault_of(tiers: Sequence[tuple[int | None, int]], unit_calls: int) -> str:
         return "each step but the last says up to how many calls it goes"
     if bounds != sorted(set(bounds)) or not 0 < bounds[0] <= bounds[-1] <= _CALLS_LIMIT:
         return f"numbers of calls that rise, at most {_CALLS_LIMIT:,}"
-    if any(end % unit_calls for end in bounds):
-        return f"steps end after whole units of {unit_calls:,} calls"
+    if any(end % unit_size for end in bounds):
+        return f"steps end after whole units of {unit_size:,} calls"
     if any(type(price) is not int or not 0 <= price <= LIMIT_MINOR // 10**6 for price in prices) or not prices[0]:
         return "prices of 0 or more, the first above 0"
     return ""
@@ -37,13 +37,13 @@ def fault_of(tiers: Sequence[tuple[int | None, int]], unit_calls: int) -> str:
 
 def in_words(plan: "Plan") -> list[str]:
     """`Calls 1 to 1,000: 0.20 CRD each`, a line for each tier; none for a plan without tiers."""
-    unit = "each" if plan.unit_calls == 1 else f"for {plan.unit_calls:,}"
+    unit = "each" if plan.unit_size == 1 else f"for {plan.unit_size:,}"
     lines, first = [], 1
     for tier in tiers_of(plan):
         price = f"{format_money(Money(tier.price_minor, plan.currency))} {unit}" if tier.price_minor else "free"
-        if tier.up_to_calls is None:
+        if tier.up_to_units is None:
             lines.append(f"From call {first:,} on: {price}")
         else:
-            lines.append(f"Calls {first:,} to {tier.up_to_calls:,}: {price}")
-            first = tier.up_to_calls + 1
+            lines.append(f"Calls {first:,} to {tier.up_to_units:,}: {price}")
+            first = tier.up_to_units + 1
     return lines

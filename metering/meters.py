@@ -7,6 +7,9 @@ class Meter(StrEnum):
     """One line each: the unit is in the name."""
 
     INFERENCE_CALLS = "inference_calls"
+    INFERENCE_ROWS = "inference_rows"
+    INFERENCE_MILLISECONDS = "inference_milliseconds"
+    INFERENCE_TOKENS = "inference_tokens"
     JOB_CPU_SECONDS = "job_cpu_seconds"
     CAPPED_CALLS = "capped_calls"
     """Calls once more, as caps count them."""

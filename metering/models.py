@@ -119,9 +119,13 @@ class UsageRecord(models.Model):
     source = models.CharField(max_length=32)
     source_id = models.CharField(max_length=80)
     quantity = models.BigIntegerField()
+    units = models.BigIntegerField()
+    """What it drew from its budget, in the budget's meter: of a call, its rows or tokens, say. Elsewhere the quantity."""
     payer = models.UUIDField(null=True)
     """Uuid of the namespace that used it."""
     subject = models.UUIDField()
+    version = models.UUIDField(null=True)
+    """Of a call: the version that answered."""
     budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="records")
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now)
@@ -130,7 +134,7 @@ class UsageRecord(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source", "source_id", "meter"], name="usage_once"),
-            models.CheckConstraint(condition=models.Q(quantity__gte=0), name="usage_not_negative"),
+            models.CheckConstraint(condition=models.Q(quantity__gte=0, units__gte=0), name="usage_not_negative"),
         ]
         indexes = [
             models.Index(fields=["subject", "meter", "occurred_at"], name="usage_of_subject"),

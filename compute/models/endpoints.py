@@ -7,6 +7,7 @@ from accounts.guarded import GroupGrantBase, UserGrantBase
 from common.clock import now
 from common.ids import NAME_LIMIT, new_uuid
 from compute.endpoint_states import EndpointState, EndpointVisibility
+from metering.units import Unit
 
 SLUG_LIMIT = 80
 
@@ -22,6 +23,10 @@ class Endpoint(models.Model):
     """One path segment, `[a-z0-9-]`: the model name in `/v2/models/<slug>`."""
     visibility = models.CharField(max_length=12, default=EndpointVisibility.PRIVATE)
     state = models.CharField(max_length=12, default=EndpointState.DEPLOYING)
+    unit = models.CharField(max_length=8, default=Unit.CALLS, choices=[(each.value, each.value) for each in Unit])
+    """What its owner lets plans be priced in, beside calls."""
+    token_input = models.CharField(max_length=160, blank=True)
+    """Of unit TOKENS: the input whose elements are the tokens of a call. Else empty."""
     problem = models.CharField(max_length=300, blank=True)
     """Why the last load failed, for its owner."""
 
@@ -66,6 +71,11 @@ class Endpoint(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(state__in=["deploying", "updating"]) | ~models.Q(next_digest=""),
                 name="endpoint_loads_something",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(unit=Unit.TOKENS) & ~models.Q(token_input="")
+                | ~models.Q(unit=Unit.TOKENS) & models.Q(token_input=""),
+                name="endpoint_tokens_have_input",
             ),
         ]
         indexes = [

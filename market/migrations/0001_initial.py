@@ -464,7 +464,7 @@ class Migration(migrations.Migration):
                 condition=models.Q(
                     models.Q(("kind", market.states.PlanKind["FREE"]), ("price_minor", 0)),
                     models.Q(
-                        ("kind__in", [market.states.PlanKind["ONE_TIME"], market.states.PlanKind["PAY_PER_CALL"]]),
+                        ("kind__in", [market.states.PlanKind["ONE_TIME"], "pay_per_call"]),
                         ("price_minor__gt", 0),
                     ),
                     _connector="OR",

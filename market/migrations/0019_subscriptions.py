@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
                             "kind__in",
                             [
                                 market.states.PlanKind["ONE_TIME"],
-                                market.states.PlanKind["PAY_PER_CALL"],
+                                "pay_per_call",
                                 market.states.PlanKind["SUBSCRIPTION"],
                             ],
                         ),

@@ -8,6 +8,7 @@ from django.db.models.functions import Lower
 from common.clock import now
 from common.ids import NAME_LIMIT, new_uuid
 from market.states import Interval, ListingState, PlanKind, SubjectKind, Visibility
+from metering.units import SIZES, Unit
 
 
 def _one_of(words: type[StrEnum]) -> list[str]:
@@ -101,31 +102,33 @@ class Plan(models.Model):
     kind = models.CharField(max_length=12, choices=[(word, word) for word in _one_of(PlanKind)])
     name = models.CharField(max_length=80)
     price_minor = models.BigIntegerField()
-    """FREE: 0. ONE_TIME: for good. PAY_PER_CALL: for one pack of `unit_calls` calls; with `tiers` that of the first tier.
+    """FREE: 0. ONE_TIME: for good. PAY_PER_USE: for one pack of `unit_size` units; with `tiers` that of the first tier.
     SUBSCRIPTION: for one period."""
     currency = models.CharField(max_length=3)
-    unit_calls = models.PositiveIntegerField(default=1)
-    """PAY_PER_CALL: calls in a pack, 1 or 1000. SUBSCRIPTION with overage: how many calls `overage_minor` is for. Else 1."""
-    included_calls = models.BigIntegerField(null=True)
-    """PAY_PER_CALL: free calls that come with each order. SUBSCRIPTION: calls of each period. On an endpoint otherwise: all calls
+    unit = models.CharField(max_length=8, default=Unit.CALLS, choices=[(word, word) for word in _one_of(Unit)])
+    """What use of an endpoint is counted in, here and in what is bought from here: see metering/units.py."""
+    unit_size = models.PositiveIntegerField(default=1)
+    """PAY_PER_USE: units in a pack, one of `metering.units.SIZES`. SUBSCRIPTION with overage: how many units `overage_minor` is for. Else 1."""
+    included_units = models.BigIntegerField(null=True)
+    """PAY_PER_USE: free units that come with each order. SUBSCRIPTION: units of each period. On an endpoint otherwise: all units
     there are. Null without limit, and where nothing is called."""
     per_seat = models.BooleanField(default=False)
     """ONE_TIME and what is paid again and again: the price is that of one seat, and an organisation gives its seats to members
-    and teams. `included_calls` come with each seat; all seats draw on them together."""
+    and teams. `included_units` come with each seat; all seats draw on them together."""
     refund_window_days = models.PositiveIntegerField(default=0)
     """Days in which the buyer may undo the order without asking."""
     tiers = models.JSONField(default=list)
-    """PAY_PER_CALL with prices by volume: `[[up_to_calls, price_minor], …]`, rising, the last `up_to_calls` null. Of the paid calls
-    of one order those up to and with number `up_to_calls` cost `price_minor` for each `unit_calls`. So for SUBSCRIPTION, of the calls
+    """PAY_PER_USE with prices by volume: `[[up_to_units, price_minor], …]`, rising, the last `up_to_units` null. Of the paid units
+    of one order those up to and with number `up_to_units` cost `price_minor` for each `unit_size`. So for SUBSCRIPTION, of the units
     beyond the quota of one period. Else empty."""
     interval = models.CharField(max_length=5, blank=True, choices=[(word, word) for word in _one_of(Interval)])
     """SUBSCRIPTION: how long a period is. Else empty."""
     trial_days = models.PositiveSmallIntegerField(default=0)
     """SUBSCRIPTION: days that cost nothing, once for each buyer and listing."""
     overage_minor = models.BigIntegerField(null=True)
-    """SUBSCRIPTION: what `unit_calls` calls beyond the quota cost, with `tiers` those of the first; null: the quota is a hard stop."""
-    overage_calls = models.BigIntegerField(null=True)
-    """SUBSCRIPTION with overage: how many calls beyond the quota there are at most in one period."""
+    """SUBSCRIPTION: what `unit_size` units beyond the quota cost, with `tiers` those of the first; null: the quota is a hard stop."""
+    overage_units = models.BigIntegerField(null=True)
+    """SUBSCRIPTION with overage: how many units beyond the quota there are at most in one period."""
     offered_to = models.ForeignKey("accounts.Namespace", null=True, on_delete=models.PROTECT, related_name="+")
     """A private offer: nobody but this namespace sees and buys it. Null: everybody."""
     offer_ends_at = models.DateTimeField(null=True)
@@ -141,7 +144,7 @@ class Plan(models.Model):
             models.CheckConstraint(
                 condition=models.Q(kind=PlanKind.FREE, price_minor=0)
                 | models.Q(
-                    kind__in=[PlanKind.ONE_TIME, PlanKind.PAY_PER_CALL, PlanKind.SUBSCRIPTION], price_minor__gt=0
+                    kind__in=[PlanKind.ONE_TIME, PlanKind.PAY_PER_USE, PlanKind.SUBSCRIPTION], price_minor__gt=0
                 ),
                 name="plan_price_fits_kind",
             ),
@@ -149,16 +152,19 @@ class Plan(models.Model):
                 condition=models.Q(kind=PlanKind.SUBSCRIPTION, interval__in=_one_of(Interval))
                 | (
                     ~models.Q(kind=PlanKind.SUBSCRIPTION)
-                    & models.Q(interval="", trial_days=0, overage_minor__isnull=True, overage_calls__isnull=True)
+                    & models.Q(interval="", trial_days=0, overage_minor__isnull=True, overage_units__isnull=True)
                 ),
                 name="plan_interval_fits_kind",
             ),
             models.CheckConstraint(
-                condition=models.Q(overage_minor__isnull=True, overage_calls__isnull=True)
-                | models.Q(overage_minor__gt=0, overage_calls__gt=0, included_calls__isnull=False),
+                condition=models.Q(overage_minor__isnull=True, overage_units__isnull=True)
+                | models.Q(overage_minor__gt=0, overage_units__gt=0, included_units__isnull=False),
                 name="plan_overage_has_limit",
             ),
-            models.CheckConstraint(condition=models.Q(unit_calls__in=[1, 1000]), name="plan_unit_calls"),
+            models.CheckConstraint(
+                condition=models.Q(unit_size__in=sorted({size for sizes in SIZES.values() for size in sizes})),
+                name="plan_unit_size",
+            ),
             models.CheckConstraint(
                 condition=models.Q(offered_to__isnull=False) | models.Q(offer_ends_at__isnull=True, offer_note=""),
                 name="plan_offer_has_buyer",

@@ -96,15 +96,15 @@ class Entitlement(models.Model):
     listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="entitlements")
     subject_kind = models.CharField(max_length=12, choices=[(kind.value, kind.value) for kind in SubjectKind])
     subject_uuid = models.UUIDField()
-    granted_calls = models.BigIntegerField(null=True)
+    granted_units = models.BigIntegerField(null=True)
     """Calls that may be made, those included; null: no limit, or nothing to call."""
-    included_calls = models.BigIntegerField(default=0)
-    """Calls of `granted_calls` that cost nothing; they are used first."""
+    included_units = models.BigIntegerField(default=0)
+    """Calls of `granted_units` that cost nothing; they are used first."""
     seats = models.PositiveIntegerField(null=True)
     """How many people of an organisation may use it; null: everybody whom the holder stands for."""
     held_minor = models.BigIntegerField(default=0)
     """What all its paid calls cost together: put aside when it was bought, charged as they are made."""
-    settled_calls = models.BigIntegerField(default=0)
+    settled_units = models.BigIntegerField(default=0)
     """Calls that have been charged: the watermark of billing. Of a subscription those beyond the quota."""
     created_at = models.DateTimeField(default=now)
     revoked_at = models.DateTimeField(null=True)
@@ -121,7 +121,7 @@ class Entitlement(models.Model):
             models.Index(fields=["id"], condition=Q(settled_up_at__isnull=True), name="entitlement_to_bill"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(settled_calls__gte=0) & Q(held_minor__gte=0), name="entitlement_amounts")
+            models.CheckConstraint(condition=Q(settled_units__gte=0) & Q(held_minor__gte=0), name="entitlement_amounts")
         ]
 
     def __str__(self) -> str:

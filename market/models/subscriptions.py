@@ -87,7 +87,7 @@ class SubscriptionTerm(models.Model):
     """The provider takes the money from the card that the buyer left, without asking."""
     credit_minor = models.BigIntegerField(default=0)
     """What was left of the period before, taken off the price; minor units of the order's currency."""
-    calls_upto = models.BigIntegerField(default=0)
+    units_upto = models.BigIntegerField(default=0)
     """OVERAGE: calls beyond the quota that are charged with this one, those of earlier parts included."""
     starts_at = models.DateTimeField(null=True)
     """Of the period; null until it is paid, and for overage."""

@@ -14,7 +14,7 @@ from market.states import PlanKind
 from metering.queries import used_of_sources
 
 _BATCH = 500
-_PREPAID = PlanKind.PAY_PER_CALL
+_PREPAID = PlanKind.PAY_PER_USE
 
 
 def bill_usage() -> int:
@@ -29,7 +29,7 @@ def bill_usage() -> int:
         if not batch:
             return count
         for source, used in used_of_sources(batch).items():
-            if used > batch[source].settled_calls:
+            if used > batch[source].settled_units:
                 settle_entitlement(batch[source].pk)
                 count += 1
         after = max(entitlement.pk for entitlement in batch.values())
@@ -47,32 +47,32 @@ def settle_entitlement(entitlement_id: int) -> int:
         return settle_upto(entitlement, used_of_sources([entitlement.source])[entitlement.source])
 
 
-def settle_upto(entitlement: Entitlement, used_calls: int) -> int:
+def settle_upto(entitlement: Entitlement, used_units: int) -> int:
     """`settle_entitlement` for a caller that holds the lock and knows how many calls were made. Calls beyond what was bought are
     not charged: the budget is there to keep them from being served. Nothing is charged while the payment is disputed: the money
     is not there, and when it comes back the calls are charged from the same watermark."""
     pack, order = pack_of(entitlement), entitlement.order
-    used = min(used_calls, pack.granted_calls)
-    if entitlement.settled_up_at is not None or entitlement.frozen_at is not None or used <= entitlement.settled_calls:
+    used = min(used_units, pack.granted_units)
+    if entitlement.settled_up_at is not None or entitlement.frozen_at is not None or used <= entitlement.settled_units:
         return 0
-    due = rating.settle(pack, order.fee_percent, settled_calls=entitlement.settled_calls, used_calls=used)
+    due = rating.settle(pack, order.fee_percent, settled_units=entitlement.settled_units, used_units=used)
     if due.charged_minor:
         ledger.post(
             TransactionKind.USAGE,
             "usage",
-            f"{order.uuid}:{entitlement.settled_calls}",
+            f"{order.uuid}:{entitlement.settled_units}",
             [
                 Leg(ledger.held(order.buyer, order.currency, order.uuid), -due.charged_minor),
                 *royalties.shared(order, due.seller_before_minor, due.seller_before_minor + due.seller_minor),
                 Leg(ledger.fees(order.currency), due.fee_minor),
             ],
             order=order,
-            memo=calls_memo(entitlement.settled_calls + 1, used),
+            memo=calls_memo(entitlement.settled_units + 1, used),
         )
-    entitlement.settled_calls = used
-    if used == pack.granted_calls:
+    entitlement.settled_units = used
+    if used == pack.granted_units:
         entitlement.settled_up_at = now()
-    entitlement.save(update_fields=["settled_calls", "settled_up_at"])
+    entitlement.save(update_fields=["settled_units", "settled_up_at"])
     return due.charged_minor
 
 

@@ -85,7 +85,7 @@ def _open(order: Order, backend_name: str, told: Told) -> Dispute:
     entitlement = _entitlement_of(order)
     ledger.lock([*accounts_of(order), ledger.disputed(order.currency), ledger.provider_fees(order.currency)])
     if freezes:
-        if order.plan.kind == PlanKind.PAY_PER_CALL and entitlement is not None:
+        if order.plan.kind == PlanKind.PAY_PER_USE and entitlement is not None:
             budget = budget_of(entitlement.source)
             settle_upto(entitlement, budget.used if budget else 0)
         if entitlement is not None:
@@ -106,7 +106,7 @@ def _taken_from(order: Order, amount_minor: int, *, from_sale: bool) -> list[Leg
     """From where the money of a sale is now: what is still held first, then whoever has got a share of it (seller, owners upstream,
     platform), in proportion to what they got; what the sale does not cover, the platform bears."""
     legs, left = [Leg(ledger.disputed(order.currency), amount_minor)], amount_minor
-    if from_sale and order.plan.kind == PlanKind.PAY_PER_CALL:
+    if from_sale and order.plan.kind == PlanKind.PAY_PER_USE:
         held = ledger.held(order.buyer, order.currency, order.uuid)
         part = min(left, ledger.lock([held])[held].balance_minor)
         legs.append(Leg(held, -part))
@@ -186,7 +186,7 @@ def _lose(order: Order, entitlement: Entitlement | None, row: Dispute) -> None:
             entitlement.settled_up_at = now()
             entitlement.save(update_fields=["settled_up_at"])
     subscription_periods.order_ended(_ACTOR, order, "The bank of its buyer took the payment back.")
-    if order.plan.kind == PlanKind.PAY_PER_CALL:
+    if order.plan.kind == PlanKind.PAY_PER_USE:
         held = ledger.held(order.buyer, order.currency, order.uuid)
         left = ledger.lock([held])[held].balance_minor
         if left:

@@ -31,15 +31,15 @@ def open_entitlement(actor: Actor, order: Order, *, is_first: bool) -> Entitleme
     the database refuses a second."""
     plan, kind = order.plan, SubjectKind(order.listing.subject_kind)
     granted, included = _calls(order, is_first=is_first) if kind == SubjectKind.ENDPOINT else (None, 0)
-    is_prepaid = plan.kind == PlanKind.PAY_PER_CALL
+    is_prepaid = plan.kind == PlanKind.PAY_PER_USE
     entitlement = Entitlement.objects.create(
         order=order,
         holder=order.buyer,
         listing=order.listing,
         subject_kind=kind,
         subject_uuid=order.listing.subject_uuid,
-        granted_calls=granted,
-        included_calls=included,
+        granted_units=granted,
+        included_units=included,
         seats=order.quantity if plan.per_seat and order.buyer.is_organization else None,
         held_minor=order.total_minor if is_prepaid else 0,
         settled_up_at=None if is_prepaid or plan.overage_minor is not None else now(),
@@ -109,10 +109,10 @@ def _grant(actor: Actor, entitlement: Entitlement, subject: "Model") -> None:
 def pack_of(entitlement: Entitlement) -> CallPack:
     """What rating needs to know of a prepaid entitlement. Wants `order__plan` joined. Tiers are counted for each order by itself:
     its first paid call is the first call of the first tier."""
-    assert entitlement.granted_calls is not None, "only prepaid calls are rated"
+    assert entitlement.granted_units is not None, "only prepaid calls are rated"
     return CallPack(
-        entitlement.granted_calls,
-        entitlement.included_calls,
+        entitlement.granted_units,
+        entitlement.included_units,
         entitlement.held_minor,
         tiers_of(entitlement.order.plan),
     )
@@ -121,11 +121,11 @@ def pack_of(entitlement: Entitlement) -> CallPack:
 def _calls(order: Order, *, is_first: bool) -> tuple[int | None, int]:
     """(calls granted, None: without limit; how many of them are free)"""
     plan = order.plan
-    if plan.kind == PlanKind.SUBSCRIPTION and plan.included_calls is not None:
-        included = plan.included_calls * order.quantity
-        return included + (plan.overage_calls or 0), included
-    if plan.kind != PlanKind.PAY_PER_CALL:
+    if plan.kind == PlanKind.SUBSCRIPTION and plan.included_units is not None:
+        included = plan.included_units * order.quantity
+        return included + (plan.overage_units or 0), included
+    if plan.kind != PlanKind.PAY_PER_USE:
         seats = order.quantity if plan.per_seat else 1
-        return (None if plan.included_calls is None else plan.included_calls * seats), 0
-    included = (plan.included_calls or 0) if is_first else 0
-    return order.quantity * plan.unit_calls + included, included
+        return (None if plan.included_units is None else plan.included_units * seats), 0
+    included = (plan.included_units or 0) if is_first else 0
+    return order.quantity * plan.unit_size + included, included

@@ -82,7 +82,7 @@ def _move_money(order: Order) -> None:
     total, currency = order.total_minor, order.currency
     clearing, paid_from = ledger.clearing(currency), source_of(order)
     locked = ledger.lock(accounts_of(order))
-    if order.plan.kind == PlanKind.PAY_PER_CALL:
+    if order.plan.kind == PlanKind.PAY_PER_USE:
         second, kind = [Leg(ledger.held(order.buyer, currency, order.uuid), total)], TransactionKind.HOLD
     else:
         shares = shares_upto(total, order.fee_percent)
@@ -109,7 +109,5 @@ def accounts_of(order: Order) -> list[AccountRef]:
         *royalties.accounts_of(order),
     ]
     return (
-        [*shared, ledger.held(order.buyer, currency, order.uuid)]
-        if order.plan.kind == PlanKind.PAY_PER_CALL
-        else shared
+        [*shared, ledger.held(order.buyer, currency, order.uuid)] if order.plan.kind == PlanKind.PAY_PER_USE else shared
     )

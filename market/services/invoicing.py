@@ -204,7 +204,7 @@ def _next(issuer: "Namespace") -> InvoiceCounter:
 
 def _bought(order: Order) -> Bought:
     plan = order.plan
-    is_calls = plan.kind == PlanKind.PAY_PER_CALL
+    is_calls = plan.kind == PlanKind.PAY_PER_USE
     return Bought(
         title=f"{order.listing.title}: {plan.name}",
         currency=order.currency,
@@ -214,7 +214,7 @@ def _bought(order: Order) -> Bought:
         coupon=order.coupon_code,
         # what a provider says of tax keeps nobody from getting what was paid
         tax_minor=min(max(order.tax_minor or 0, 0), order.total_minor),
-        unit_calls=plan.unit_calls if is_calls else 0,
+        unit_size=plan.unit_size if is_calls else 0,
         price_minor=plan.price_minor,
         tiers=tiers_of(plan) if is_calls else (),
     )

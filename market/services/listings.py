@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from registry.models import Repo
 
 _SYSTEM = system("market")
-_LABELS = {PlanKind.FREE: "Free", PlanKind.ONE_TIME: "One-time", PlanKind.PAY_PER_CALL: "Pay per call"}
+_LABELS = {PlanKind.FREE: "Free", PlanKind.ONE_TIME: "One-time", PlanKind.PAY_PER_USE: "Pay per call"}
 _INTERVAL_LABELS = {"month": "Monthly", "year": "Yearly"}
 
 
@@ -249,8 +249,8 @@ def add_plan(
     price_minor: int = 0,
     currency: str = CREDIT,
     name: str = "",
-    unit_calls: int = 1,
-    included_calls: int | None = None,
+    unit_size: int = 1,
+    included_units: int | None = None,
     refund_window_days: int = 14,
     tiers: Sequence[tuple[int | None, int]] = (),
     per_seat: bool = False,
@@ -260,13 +260,13 @@ def add_plan(
     interval: str = "",
     trial_days: int = 0,
     overage_minor: int | None = None,
-    overage_calls: int | None = None,
+    overage_units: int | None = None,
 ) -> Plan:
-    """Offer a listing on one more plan. `price_minor`: for FREE 0; for PAY_PER_CALL (endpoints only) that of `unit_calls` calls,
-    1 or 1000, and with `tiers` (up_to_calls, price_minor) that of the first: it may be left out then. `included_calls`: see the
+    """Offer a listing on one more plan. `price_minor`: for FREE 0; for PAY_PER_USE (endpoints only) that of `unit_size` calls,
+    1 or 1000, and with `tiers` (up_to_units, price_minor) that of the first: it may be left out then. `included_units`: see the
     model. `per_seat`: the price is that of a seat, of which organisations order several. `offered_to` names the one namespace that sees and buys it, a private offer, until `offer_ends_at`; its people are
     told, with `offer_note`, once the listing is published. A SUBSCRIPTION has an `interval` and may have `trial_days` and, on an endpoint
-    with a quota, calls beyond it (`overage_minor` for `unit_calls`, or by `tiers`; `overage_calls` at most): without, the quota is a
+    with a quota, calls beyond it (`overage_minor` for `unit_size`, or by `tiers`; `overage_units` at most): without, the quota is a
     hard stop. A plan is never edited: retire it and add another. Writes plan, audit,
     notices. Raises Invalid per field, NotFound, Forbidden, Conflict when it is published and licences or royalties do not allow the plan."""
     wanted = word_of(PlanKind, kind, "kind")
@@ -276,15 +276,15 @@ def add_plan(
         overage_minor = overage_minor or tiers[0][1]
     elif tiers and not price_minor:
         price_minor = tiers[0][1]
-    terms = SubscriptionTerms(interval, trial_days, overage_minor, overage_calls)
-    check_plan(listing, wanted, price_minor, currency, unit_calls, included_calls, refund_window_days, tiers, terms)
+    terms = SubscriptionTerms(interval, trial_days, overage_minor, overage_units)
+    check_plan(listing, wanted, price_minor, currency, unit_size, included_units, refund_window_days, tiers, terms)
     check_per_seat(wanted, per_seat=per_seat)
     if tiers and tiers[0][1] != (overage_minor if is_subscription else price_minor):
         raise Invalid("The price of the plan is that of the first step.", fields={"tiers": "first price differs"})
     check_offer(is_private=bool(offered_to), ends_at=offer_ends_at, note=offer_note)
     buyer = _buyer_of_offer(actor, listing, offered_to) if offered_to else None
-    if wanted == PlanKind.PAY_PER_CALL:
-        included_calls = included_calls or 0
+    if wanted == PlanKind.PAY_PER_USE:
+        included_units = included_units or 0
     label = name.strip() or (_INTERVAL_LABELS[interval] if is_subscription else _LABELS[wanted])
     if len(label) > 80:
         raise Invalid("Use at most 80 characters.", fields={"name": "at most 80 characters"})
@@ -298,8 +298,8 @@ def add_plan(
             name=label,
             price_minor=price_minor,
             currency=currency,
-            unit_calls=unit_calls,
-            included_calls=included_calls,
+            unit_size=unit_size,
+            included_units=included_units,
             refund_window_days=refund_window_days,
             tiers=tiers,
             per_seat=per_seat,
@@ -309,7 +309,7 @@ def add_plan(
             interval=interval,
             trial_days=trial_days,
             overage_minor=overage_minor,
-            overage_calls=overage_calls,
+            overage_units=overage_units,
         )
         search_documents.index_listing(row)
         if row.state == ListingState.PUBLISHED:

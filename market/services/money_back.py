@@ -36,10 +36,10 @@ def lower_price(order: Order, entitlement: Entitlement | None, amount_minor: int
     the locks of order, entitlement and accounts, in this order. Keyed by order and `key` for ever."""
     price = order.total_minor - order.refunded_minor
     legs = [Leg(source_of(order), amount_minor)]
-    if order.plan.kind == PlanKind.PAY_PER_CALL and entitlement is not None:
+    if order.plan.kind == PlanKind.PAY_PER_USE and entitlement is not None:
         pack = pack_of(entitlement)
         cheaper = replace(pack, total_minor=pack.total_minor - amount_minor)
-        before, after = (charge_upto(each, entitlement.settled_calls) for each in (pack, cheaper))
+        before, after = (charge_upto(each, entitlement.settled_units) for each in (pack, cheaper))
         legs.append(Leg(ledger.held(order.buyer, order.currency, order.uuid), before - after - amount_minor))
         entitlement.held_minor = cheaper.total_minor
         entitlement.save(update_fields=["held_minor"])

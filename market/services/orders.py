@@ -190,7 +190,7 @@ def _check_on_sale(actor: Actor, plan: Plan, buyer: "Namespace") -> None:
     require_licences(actor, listing, subject, is_paid=plan.kind != PlanKind.FREE)
     if listing.namespace_id == buyer.pk:
         raise Conflict(f"This belongs to {buyer.name} already.", code="own_listing")
-    if plan.kind == PlanKind.PAY_PER_CALL or (plan.per_seat and buyer.is_organization):
+    if plan.kind == PlanKind.PAY_PER_USE or (plan.per_seat and buyer.is_organization):
         return
     if plan.kind == PlanKind.SUBSCRIPTION:
         if has_subscription(buyer, listing):
@@ -200,7 +200,7 @@ def _check_on_sale(actor: Actor, plan: Plan, buyer: "Namespace") -> None:
         return
     same = Entitlement.objects.filter(holder=buyer, listing=listing, order__plan__kind=plan.kind)
     # a free allowance is given once, also when it was handed back meanwhile
-    if not (plan.kind == PlanKind.FREE and plan.included_calls is not None):
+    if not (plan.kind == PlanKind.FREE and plan.included_units is not None):
         same = same.filter(revoked_at__isnull=True)
     if same.exists():
         raise Conflict(f"{buyer.name} has this already.", code="already_bought")

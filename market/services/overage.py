@@ -68,12 +68,12 @@ def charge(actor: Actor, row: Subscription, entitlement: Entitlement, *, by_buye
     latest = parts.order_by("-part").first()
     if latest is not None and latest.order.state == OrderState.PLACED:
         return latest.order
-    charged = latest.calls_upto if latest else 0
-    if entitlement.settled_calls != charged:
-        entitlement.settled_calls = charged
-        entitlement.save(update_fields=["settled_calls"])
-    used = min(budget.used if budget else 0, entitlement.granted_calls or 0)
-    over = max(used - entitlement.included_calls, 0)
+    charged = latest.units_upto if latest else 0
+    if entitlement.settled_units != charged:
+        entitlement.settled_units = charged
+        entitlement.save(update_fields=["settled_units"])
+    used = min(budget.used if budget else 0, entitlement.granted_units or 0)
+    over = max(used - entitlement.included_units, 0)
     plan = order.plan
     total = _cost(entitlement, over) - _cost(entitlement, charged)
     if total <= 0:
@@ -106,14 +106,14 @@ def charge(actor: Actor, row: Subscription, entitlement: Entitlement, *, by_buye
         number=term.number,
         part=part,
         by_card=not is_in_ledger(name) and not by_buyer,
-        calls_upto=over,
+        units_upto=over,
     )
     royalties.note_on(made, chain)
     if is_in_ledger(name):
         made.payment_reference = payments.ask(made).reference
         fulfil(actor, made)
-        entitlement.settled_calls = over
-        entitlement.save(update_fields=["settled_calls"])
+        entitlement.settled_units = over
+        entitlement.save(update_fields=["settled_units"])
         return made
     payments.ask_later(made)
     audit.record(
@@ -137,8 +137,8 @@ def _charge_one(subscription_id: int, entitlement_id: int) -> int:
             entitlement.settled_up_at = now()
             entitlement.save(update_fields=["settled_up_at"])
             return 0
-        over = max(min(budget.used, entitlement.granted_calls or 0) - entitlement.included_calls, 0)
-        open_minor = _cost(entitlement, over) - _cost(entitlement, entitlement.settled_calls)
+        over = max(min(budget.used, entitlement.granted_units or 0) - entitlement.included_units, 0)
+        open_minor = _cost(entitlement, over) - _cost(entitlement, entitlement.settled_units)
         if is_over and open_minor == 0 and not budget.held:
             entitlement.settled_up_at = now()
             entitlement.save(update_fields=["settled_up_at"])
@@ -183,4 +183,4 @@ def _was_refused_lately(row: Subscription, entitlement: Entitlement) -> bool:
 
 def _cost(entitlement: Entitlement, calls: int) -> int:
     plan = entitlement.order.plan
-    return beyond_upto(plan.overage_minor or 0, plan.unit_calls, tiers_of(plan), calls)
+    return beyond_upto(plan.overage_minor or 0, plan.unit_size, tiers_of(plan), calls)

@@ -91,13 +91,13 @@ def check_seats(plan: Plan, buyer: "Namespace", quantity: int) -> None:
 
 
 def _price(plan: Plan, quantity: int) -> int:
-    limit = _PACKS_LIMIT if plan.kind == PlanKind.PAY_PER_CALL else SEATS_LIMIT if plan.per_seat else 1
+    limit = _PACKS_LIMIT if plan.kind == PlanKind.PAY_PER_USE else SEATS_LIMIT if plan.per_seat else 1
     if type(quantity) is not int or not 1 <= quantity <= limit:
         raise Invalid("This plan can't be bought so many times at once.", fields={"quantity": "out of range"})
     if plan.kind == PlanKind.SUBSCRIPTION:
         price = price_of_period(plan.price_minor, quantity)
     else:
-        price = list_price(plan.price_minor, plan.unit_calls, tiers_of(plan), quantity)
+        price = list_price(plan.price_minor, plan.unit_size, tiers_of(plan), quantity)
     if price > LIMIT_MINOR:
         raise Invalid("The order is too large.", fields={"quantity": "too large"})
     return price

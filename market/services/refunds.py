@@ -97,11 +97,11 @@ def _finish(order_id: int) -> bool:
 
 
 def _return_money(
-    actor: Actor, order: Order, entitlement: Entitlement | None, used_calls: int, *, returns_rest: bool = True
+    actor: Actor, order: Order, entitlement: Entitlement | None, used_units: int, *, returns_rest: bool = True
 ) -> Order:
     amount = 0
-    if order.plan.kind == PlanKind.PAY_PER_CALL and entitlement is not None:
-        amount = _return_unused(order, entitlement, used_calls)
+    if order.plan.kind == PlanKind.PAY_PER_USE and entitlement is not None:
+        amount = _return_unused(order, entitlement, used_units)
     elif returns_rest:
         amount = undo_sale(order, entitlement, key=order.refund_key)
     subscription_periods.order_ended(actor, order, subscription_periods.RETURNED)
@@ -115,7 +115,7 @@ def _return_money(
         is_first = not Refund.objects.filter(order=order, key=order.refund_key).exists()
         key = order.refund_key if is_first else f"{order.refund_key}:unused"
         note_refund(actor, order, amount, key=key, reason=order.refund_reason)
-    if order.refunded_minor == order.total_minor and not (used_calls and order.plan.kind == PlanKind.PAY_PER_CALL):
+    if order.refunded_minor == order.total_minor and not (used_units and order.plan.kind == PlanKind.PAY_PER_USE):
         coupons.give_back(order)
     close_requests(order)
     returned = str(Money(order.refunded_minor, order.currency))
@@ -133,9 +133,9 @@ def _return_money(
     return order
 
 
-def _return_unused(order: Order, entitlement: Entitlement, used_calls: int) -> int:
+def _return_unused(order: Order, entitlement: Entitlement, used_units: int) -> int:
     """Charge the calls that were made, give back what is still held; returns that, minor units."""
-    settle_upto(entitlement, used_calls)
+    settle_upto(entitlement, used_units)
     held = ledger.held(order.buyer, order.currency, order.uuid)
     left = ledger.lock([held])[held].balance_minor
     if left:
@@ -147,7 +147,7 @@ def _return_unused(order: Order, entitlement: Entitlement, used_calls: int) -> i
 
 def _waits_for_calls(order: Order, entitlement: Entitlement | None, held_calls: int) -> bool:
     """Whether calls in flight may still cost something."""
-    if order.plan.kind != PlanKind.PAY_PER_CALL or entitlement is None:
+    if order.plan.kind != PlanKind.PAY_PER_USE or entitlement is None:
         return False
     return entitlement.held_minor > 0 and held_calls > 0
 

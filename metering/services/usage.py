@@ -21,7 +21,8 @@ _TRIES = 5
 @dataclass(frozen=True, slots=True)
 class Usage:
     """One event. `quantity` ≥ 0 in the meter's unit; `payer` and `subject` are uuids; `budget` is the primary key of the Budget it
-    is drawn from, if any; `occurred_at` aware."""
+    is drawn from, if any, by `units` ≥ 0 of that budget's meter (None: by the quantity); `version` of a call: what answered it;
+    `occurred_at` aware."""
 
     meter: Meter
     source: str
@@ -31,7 +32,14 @@ class Usage:
     occurred_at: datetime
     payer: UUID | None = None
     budget: int | None = None
+    units: int | None = None
+    version: UUID | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> int:
+        """What it draws from its budget."""
+        return self.quantity if self.units is None else self.units
 
 
 def record(usage: Usage, *, owner: str = "") -> bool:
@@ -44,7 +52,7 @@ def record_many(events: Sequence[Usage], *, owner: str = "") -> int:
     holds cover them: a hold shrinks by what is drawn. Events seen before, ever, are passed over, so any part of a list may be sent
     again; of two that differ the first stands. An event above its budget is recorded all the same: it has happened. Raises Invalid for
     a negative quantity, before anything is written."""
-    if any(event.quantity < 0 for event in events):
+    if any(event.quantity < 0 or event.drawn < 0 for event in events):
         raise Invalid("A quantity that was used is not negative.")
     return sum(_record_batch(events[start : start + _BATCH], owner) for start in range(0, len(events), _BATCH))
 
@@ -78,6 +86,8 @@ def _insert(unique: dict[tuple[Meter, str, str], Usage], owner: str) -> int:
                 source=event.source,
                 source_id=event.source_id,
                 quantity=event.quantity,
+                units=event.drawn,
+                version=event.version,
                 payer=event.payer,
                 subject=event.subject,
                 budget_id=event.budget,
@@ -90,7 +100,7 @@ def _insert(unique: dict[tuple[Meter, str, str], Usage], owner: str) -> int:
     drawn: dict[int, int] = defaultdict(int)
     for event in fresh:
         if event.budget is not None:
-            drawn[event.budget] += event.quantity
+            drawn[event.budget] += event.drawn
     for budget_id in sorted(drawn):
         _draw(budget_id, drawn[budget_id], owner)
     return len(fresh)

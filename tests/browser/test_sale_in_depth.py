@@ -66,7 +66,7 @@ def offer(visitor, seller: Person) -> str:
     maker.press("Create the draft")
     maker.fill(support_contact="help@example.org", example_input=json.dumps(EXAMPLE))
     maker.press("Save")
-    page.get_by_label("Kind").select_option("pay_per_call")
+    page.get_by_label("Kind").select_option("pay_per_use")
     maker.fill(price="0.10")
     maker.press("Add the plan")
     ready = page.get_by_role("heading", name="Ready", exact=True)

@@ -42,7 +42,7 @@ print(json.dumps({
     'endpoints': sorted(f'{e.name} {e.state}' for e in Endpoint.objects.all()),
     'listings': sorted(f'{l.slug} {l.state} {p.kind}' for l in Listing.objects.all() for p in l.plans.all()),
     'orders': sorted(f'{o.listing.slug} {o.state} {o.total_minor}' for o in Order.objects.all()),
-    'settled': sorted(f'{e.listing.slug} {e.settled_calls}' for e in Entitlement.objects.filter(held_minor__gt=0)),
+    'settled': sorted(f'{e.listing.slug} {e.settled_units}' for e in Entitlement.objects.filter(held_minor__gt=0)),
     'usage': usage,
     'wallets': accounts('wallet'),
     'earnings': accounts('earnings'),
@@ -144,8 +144,8 @@ def test_demonstration_survives_kills_leaves_one_of_everything_and_told_again_ch
     ]
     assert found["endpoints"] == ["cell-classifier ready", "digit-reader ready", "wine-classifier ready"]
     assert found["listings"] == [
-        "api-cell-classifier published pay_per_call",
-        "api-digit-reader published pay_per_call",
+        "api-cell-classifier published pay_per_use",
+        "api-digit-reader published pay_per_use",
         "api-wine-classifier published free",
         "data-breast-cancer-wisconsin published free",
         "data-handwritten-digits published free",

@@ -104,7 +104,7 @@ def listed(seller: Person, endpoint: dict) -> dict:
     place = f"listings/{seller.name}/weighted-sums"
     offered = {"namespace": seller.name, "subject_kind": "endpoint", "subject_uuid": endpoint["uuid"]}
     seller.post("listings", {**offered, "title": "Weighted sums", "category": "sums", "tags": ["numbers"], **HELP})
-    plan = {"kind": "pay_per_call", "price_minor": PRICE, "unit_calls": 1, "included_calls": 0}
+    plan = {"kind": "pay_per_use", "price_minor": PRICE, "unit_size": 1, "included_units": 0}
     made = seller.post(f"{place}/plans", plan)
     eventually(lambda: seller.get(f"{place}/readiness")["is_ready"] or None, what="the listing is ready")
     assert seller.post(f"{place}/publication")["state"] == "published"
@@ -176,7 +176,7 @@ def test_a_model_is_uploaded_sold_by_the_call_used_paid_for_and_refunded(live_si
     usage = f"endpoints/{seller.name}/sums/usage"
     eventually(lambda: seller.get(usage)["total"] == 8, what="eight calls are recorded")
     [access] = buyer.get(f"namespaces/{buyer.name}/access")["items"]
-    assert (access["used_calls"], access["left_calls"], access["charged_minor"]) == (8, 12, 8 * PRICE)
+    assert (access["used_units"], access["left_calls"], access["charged_minor"]) == (8, 12, 8 * PRICE)
 
     live_site.manage("shell", "--no-imports", "-c", BILL_NOW)
     eventually(lambda: money(seller)[2], what="the calls are billed")

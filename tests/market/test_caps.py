@@ -42,7 +42,7 @@ def world(db):
     teams.add_to_team(clinic.actor, teams.create_team(clinic.actor, organization, "ward"), "ann")
     give_credits(clinic, 10_000)
     listing = make_listing(
-        shop, make_endpoint(shop), {"kind": "pay_per_call", "price_minor": 2, "included_calls": 0}, title="Calls"
+        shop, make_endpoint(shop), {"kind": "pay_per_use", "price_minor": 2, "included_units": 0}, title="Calls"
     )
     order = place_order(clinic.actor, buyer_namespace="clinic", **agreed(plan_of(listing)), quantity=100, key="k")
     return SimpleNamespace(shop=shop, clinic=clinic, ben=ben, ann=ann, listing=listing, entitlement=order.entitlement)
@@ -136,11 +136,11 @@ def test_the_library_tells_seats_calls_of_each_token_and_caps(world, client) -> 
         usage.record(
             usage.Usage(
                 Meter.INFERENCE_CALLS, "inference", f"t{number}", 1, budget.subject, now(), budget.holder, budget.pk,
-                {"token": str(user.tokens.get().uuid)},
+                detail={"token": str(user.tokens.get().uuid)},
             )
         )  # fmt: skip
     by_seat = listings.add_plan(
-        world.shop.actor, world.listing, "one_time", price_minor=5, per_seat=True, included_calls=7
+        world.shop.actor, world.listing, "one_time", price_minor=5, per_seat=True, included_units=7
     )
     order = place_order(world.clinic.actor, buyer_namespace="clinic", **agreed(by_seat), quantity=4, key="s")
     give_seat(world.clinic.actor, order.entitlement, "ann")

@@ -25,13 +25,13 @@ calls, months = st.integers(1, 10**7), st.integers(1, 36)
 speeds = st.fractions(min_value=Fraction(1, 10**6), max_value=10)
 terms = st.one_of(
     st.builds(
-        PlanTerms, st.just("p"), st.just("pay_per_call"), st.just("CRD"), st.integers(1, 10**4),
-        unit_calls=st.sampled_from([1, 1000]), included_calls=st.integers(0, 5000),
+        PlanTerms, st.just("p"), st.just("pay_per_use"), st.just("CRD"), st.integers(1, 10**4),
+        unit_size=st.sampled_from([1, 1000]), included_units=st.integers(0, 5000),
         tiers=st.just(()) | st.just((Tier(10_000, 7), Tier(None, 3))),
     ),
     st.builds(
         PlanTerms, st.just("s"), st.just("subscription"), st.just("CRD"), st.integers(0, 10**5),
-        included_calls=st.none() | st.integers(0, 10**6), period_months=st.sampled_from([1, 12]),
+        included_units=st.none() | st.integers(0, 10**6), period_months=st.sampled_from([1, 12]),
         overage_minor=st.integers(0, 100),
     ),
 )  # fmt: skip
@@ -59,7 +59,7 @@ def test_machines_carry_the_traffic_and_no_fewer_would(seconds, some, more, rows
 
 
 def test_packs_are_bought_monthly_and_free_calls_come_once():
-    plan = PlanTerms("calls", "pay_per_call", "CRD", 500, unit_calls=1000, included_calls=1500)
+    plan = PlanTerms("calls", "pay_per_use", "CRD", 500, unit_size=1000, included_units=1500)
     option = plan_option(plan, Traffic(2500, months=3))
     assert [line.minor for line in option.lines] == [500, 3000]
     assert option.total_minor == 3500
@@ -69,8 +69,8 @@ def test_packs_are_bought_monthly_and_free_calls_come_once():
 @pytest.mark.parametrize(
     ("plan", "why"),
     [
-        (PlanTerms("p", "free", "CRD", 0, included_calls=100), "gives 100 calls in all; 1,200 are expected"),
-        (PlanTerms("s", "subscription", "CRD", 9, included_calls=10, period_months=1), "10 calls in each period; 100"),
+        (PlanTerms("p", "free", "CRD", 0, included_units=100), "gives 100 calls in all; 1,200 are expected"),
+        (PlanTerms("s", "subscription", "CRD", 9, included_units=10, period_months=1), "10 calls in each period; 100"),
     ],
 )
 def test_plan_that_does_not_carry_the_traffic_has_no_number(plan, why):
@@ -95,7 +95,7 @@ def test_cheapest_that_is_as_good_is_recommended():
         for title, change in (("worse", -0.05), ("unknown", None), ("good", -0.005))
     )
     euro = plan_option(PlanTerms("euro", "one_time", "EUR", 1), traffic)
-    gone = plan_option(PlanTerms("few", "free", "CRD", 0, included_calls=1), traffic)
+    gone = plan_option(PlanTerms("few", "free", "CRD", 0, included_units=1), traffic)
     found = quote(traffic, [gone, euro, offered, worse, unknown, good], "CRD").options
     assert [each.title for each in found if each.is_recommended] == ["good on One core"]
     assert [each.total_minor is None for each in found] == [False] * 5 + [True]

@@ -29,7 +29,7 @@ from tests.factories.market import (
 )
 
 ONE_TIME = {"kind": "one_time", "price_minor": 1999}
-PER_CALL = {"kind": "pay_per_call", "price_minor": 250, "unit_calls": 1000}
+PER_CALL = {"kind": "pay_per_use", "price_minor": 250, "unit_size": 1000}
 
 
 @pytest.fixture

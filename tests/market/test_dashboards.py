@@ -70,7 +70,7 @@ def wine(grower, seller):
 
 @pytest.fixture
 def digits(seller):
-    return make_listing(seller, make_endpoint(seller), {"kind": "pay_per_call", "price_minor": 10}, title="Digits")
+    return make_listing(seller, make_endpoint(seller), {"kind": "pay_per_use", "price_minor": 10}, title="Digits")
 
 
 def buy(buyer, listing, quantity=1, key="k"):

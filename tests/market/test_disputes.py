@@ -71,7 +71,7 @@ def test_the_end_may_be_told_first_and_the_payment_not_at_all(shop):
 def test_calls_are_counted_and_the_rest_comes_back(shop):
     plan = plan_of(
         make_listing(
-            shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_call", "price_minor": 10, "currency": "EUR"}
+            shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_use", "price_minor": 10, "currency": "EUR"}
         )
     )
     order = shop.order(plan, quantity=100)
@@ -93,7 +93,7 @@ def test_calls_are_counted_and_the_rest_comes_back(shop):
 def test_a_disputed_part_leaves_the_rest_of_the_calls_to_the_buyer(shop):
     plan = plan_of(
         make_listing(
-            shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_call", "price_minor": 10, "currency": "EUR"}
+            shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_use", "price_minor": 10, "currency": "EUR"}
         )
     )
     order = shop.order(plan, quantity=100)

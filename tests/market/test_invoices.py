@@ -38,9 +38,9 @@ from tests.factories.market import (
 
 WINE = {"kind": "one_time", "price_minor": 1000, "refund_window_days": 14}
 CALLS = {
-    "kind": "pay_per_call",
+    "kind": "pay_per_use",
     "price_minor": 20,
-    "included_calls": 10,
+    "included_units": 10,
     "refund_window_days": 14,
     "tiers": [(100, 20), (None, 10)],
 }
@@ -279,7 +279,7 @@ def test_usage_lines_sum_to_what_was_charged_over_any_cuts(steps, total, include
     pack = CallPack(included + 200, included, total, steps)
     marks = [0]
     for cut in cuts:
-        marks.append(min(marks[-1] + cut, pack.granted_calls))
+        marks.append(min(marks[-1] + cut, pack.granted_units))
     told = 0
     for before, used in itertools.pairwise(marks):
         lines = invoices.usage_lines("T", pack, used_before=before, used=used, say=lambda price: str(Fraction(price)))

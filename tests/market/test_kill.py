@@ -39,7 +39,7 @@ for number in range(100_000):
 def test_killed_at_any_moment_orders_are_whole_and_the_same_keys_go_on(tmp_path):
     seller, buyer = make_company("vineyard"), make_company("tasters")
     give_credits(buyer, 1_000_000)
-    plan = plan_of(make_listing(seller, make_endpoint(seller), {"kind": "pay_per_call", "price_minor": PRICE}))
+    plan = plan_of(make_listing(seller, make_endpoint(seller), {"kind": "pay_per_use", "price_minor": PRICE}))
     environment, told, rng = process_environment(tmp_path), -1, random.Random(11)
     for _ in range(KILLS):
         told = max(told, trade_until_killed(environment, told + rng.randint(2, 9)))

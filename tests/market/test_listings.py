@@ -187,9 +187,9 @@ class TestPlans:
             ({"kind": "one_time", "price_minor": 0}, "price_minor"),
             ({"kind": "one_time", "price_minor": -5}, "price_minor"),
             ({"kind": "one_time", "price_minor": 5, "currency": "XXX"}, "currency"),
-            ({"kind": "pay_per_call", "price_minor": 5}, "kind"),
-            ({"kind": "free", "included_calls": 5}, "included_calls"),
-            ({"kind": "free", "unit_calls": 1000}, "unit_calls"),
+            ({"kind": "pay_per_use", "price_minor": 5}, "kind"),
+            ({"kind": "free", "included_units": 5}, "included_units"),
+            ({"kind": "free", "unit_size": 1000}, "unit_size"),
             ({"kind": "free", "refund_window_days": 366}, "refund_window_days"),
         ],
     )
@@ -202,11 +202,11 @@ class TestPlans:
 
     def test_calls_are_sold_by_one_or_by_the_thousand(self, seller):
         endpoint = make_endpoint(seller)
-        listing = make_listing(seller, endpoint, {"kind": "pay_per_call", "price_minor": 1})
+        listing = make_listing(seller, endpoint, {"kind": "pay_per_use", "price_minor": 1})
         with pytest.raises(Invalid):
-            listings.add_plan(seller.actor, listing, "pay_per_call", price_minor=1, unit_calls=10)
-        listings.add_plan(seller.actor, listing, "pay_per_call", price_minor=1, unit_calls=1000, included_calls=5)
-        found = Plan.objects.order_by("number").values_list("number", "unit_calls", "included_calls")
+            listings.add_plan(seller.actor, listing, "pay_per_use", price_minor=1, unit_size=10)
+        listings.add_plan(seller.actor, listing, "pay_per_use", price_minor=1, unit_size=1000, included_units=5)
+        found = Plan.objects.order_by("number").values_list("number", "unit_size", "included_units")
         assert list(found) == [(1, 1, 0), (2, 1000, 5)]
 
     def test_the_last_plan_of_a_published_listing_stays(self, seller, version):

@@ -37,7 +37,7 @@ from tests.factories.market import (
 from tests.support.api import Caller
 
 ONE_TIME = {"kind": "one_time", "price_minor": 1999}
-PER_CALL = {"kind": "pay_per_call", "price_minor": 250, "unit_calls": 1000, "included_calls": 100}
+PER_CALL = {"kind": "pay_per_use", "price_minor": 250, "unit_size": 1000, "included_units": 100}
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ class TestCalls:
         assert [budget_of(order.entitlement.source).granted for order in (first, second)] == [1_100, 1_000]
 
     def test_a_free_allowance_is_given_once(self, seller, buyer, endpoint):
-        listing = make_listing(seller, endpoint, {"kind": "free", "included_calls": 50})
+        listing = make_listing(seller, endpoint, {"kind": "free", "included_units": 50})
         order = buy(buyer, listing)
         assert budget_of(order.entitlement.source).granted == 50
         with pytest.raises(Conflict):

@@ -78,7 +78,7 @@ def order(owners, seller, buyer, settings):
 @pytest.fixture
 def calls(seller, buyer):
     """1,000 prepaid calls for 100.00."""
-    plan = {"kind": "pay_per_call", "price_minor": 10}
+    plan = {"kind": "pay_per_use", "price_minor": 10}
     listing = make_listing(seller, make_endpoint(seller), plan, title="Digits")
     return place_order(buyer.actor, buyer_namespace=buyer.name, **agreed(plan_of(listing)), quantity=1000, key="calls")
 

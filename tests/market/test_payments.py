@@ -224,7 +224,7 @@ def test_money_in_a_wallet_is_spent_first_in_any_currency(shop):
     assert shop.place("k2", "Beer").payment_backend == "stripe"
     give_credits(shop.buyer, 100, key="more")
     plan = plan_of(
-        make_listing(shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_call", "price_minor": 7}, title="Calls")
+        make_listing(shop.seller, make_endpoint(shop.seller), {"kind": "pay_per_use", "price_minor": 7}, title="Calls")
     )
     assert shop.order(plan, "k3").state == "fulfilled"
 

@@ -31,7 +31,7 @@ from tests.factories.market import (
     plan_of,
 )
 
-TIERED = {"kind": "pay_per_call", "tiers": [(100, 20), (300, 15), (None, 10)], "included_calls": 5}
+TIERED = {"kind": "pay_per_use", "tiers": [(100, 20), (300, 15), (None, 10)], "included_units": 5}
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ class TestVolume:
     def test_steps_that_make_no_sense_are_refused(self, seller, tiers, unit):
         listing = make_listing(seller, make_endpoint(seller), publish=False)
         with pytest.raises(Invalid):
-            listings.add_plan(seller.actor, listing, "pay_per_call", price_minor=5, unit_calls=unit, tiers=tiers)
+            listings.add_plan(seller.actor, listing, "pay_per_use", price_minor=5, unit_size=unit, tiers=tiers)
         assert Plan.objects.count() == 1
 
     def test_only_calls_have_them(self, seller):
@@ -115,10 +115,10 @@ class TestNextCall:
 
     def test_the_oldest_with_calls_left_pays(self, seller, buyer):
         endpoint = make_endpoint(seller)
-        listing = make_listing(seller, endpoint, {"kind": "pay_per_call", "price_minor": 10})
+        listing = make_listing(seller, endpoint, {"kind": "pay_per_use", "price_minor": 10})
         assert next_call_of([buyer.namespace.pk], endpoint.uuid) is None
         first = buy(buyer, plan_of(listing))
-        newer = listings.add_plan(seller.actor, listing, "pay_per_call", price_minor=30)
+        newer = listings.add_plan(seller.actor, listing, "pay_per_use", price_minor=30)
         second = buy(buyer, newer, key="k2")
         assert next_call_of([buyer.namespace.pk], endpoint.uuid).entitlement.pk == first.entitlement.pk
         make_calls(first.entitlement.source, 1)
@@ -218,7 +218,7 @@ def test_what_was_bought_keeps_its_plan(seller, buyer):
     listing = make_listing(seller, make_endpoint(seller), TIERED)
     old = plan_of(listing)
     order = buy(buyer, old, quantity=10)
-    new = listings.add_plan(seller.actor, listing, "pay_per_call", price_minor=99)
+    new = listings.add_plan(seller.actor, listing, "pay_per_use", price_minor=99)
     listings.retire_plan(seller.actor, old)
     make_calls(order.entitlement.source, 6)
     assert settle_entitlement(order.entitlement.pk) == 20

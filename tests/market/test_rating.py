@@ -37,7 +37,7 @@ def tiers(draw):
 
 def price_at(steps, number):
     """The price of paid call `number`, one by one: slow and plain."""
-    return next(step.price_minor for step in steps if step.up_to_calls is None or number <= step.up_to_calls)
+    return next(step.price_minor for step in steps if step.up_to_units is None or number <= step.up_to_units)
 
 
 percents = st.integers(0, 100)
@@ -45,8 +45,8 @@ percents = st.integers(0, 100)
 
 @given(packs(), percents, st.lists(st.integers(0, 500), max_size=20))
 def test_billing_in_any_steps_comes_to_the_same_to_the_last_unit(pack, percent, marks):
-    steps = [0, *sorted(marks), pack.granted_calls * 2]
-    parts = [settle(pack, percent, settled_calls=first, used_calls=second) for first, second in pairwise(steps)]
+    steps = [0, *sorted(marks), pack.granted_units * 2]
+    parts = [settle(pack, percent, settled_units=first, used_units=second) for first, second in pairwise(steps)]
     whole = shares_upto(pack.total_minor, percent)
     assert sum(part.charged_minor for part in parts) == pack.total_minor
     assert sum(part.seller_minor for part in parts) == whole.seller_minor
@@ -57,8 +57,8 @@ def test_billing_in_any_steps_comes_to_the_same_to_the_last_unit(pack, percent, 
 @given(packs(), st.integers(0, 500))
 def test_a_part_is_charged_its_share_rounded_down(pack, used):
     steps = pack.tiers or (Tier(None, 1),)
-    prices = [price_at(steps, number) for number in range(1, pack.paid_calls + 1)]
-    share = Fraction(pack.total_minor * sum(prices[: max(used - pack.included_calls, 0)]), sum(prices))
+    prices = [price_at(steps, number) for number in range(1, pack.paid_units + 1)]
+    share = Fraction(pack.total_minor * sum(prices[: max(used - pack.included_units, 0)]), sum(prices))
     assert charge_upto(pack, used) == int(share)
     assert charge_upto(pack, used) <= charge_upto(pack, used + 1) <= pack.total_minor
 
@@ -66,16 +66,16 @@ def test_a_part_is_charged_its_share_rounded_down(pack, used):
 @given(packs(), st.integers(0, 500))
 def test_the_price_of_a_call_is_what_the_charge_grows_by(pack, used):
     price = price_of_call(pack, used)
-    if used >= pack.granted_calls:
+    if used >= pack.granted_units:
         assert price is None
     else:
-        assert (price == 0) or used >= pack.included_calls
+        assert (price == 0) or used >= pack.included_units
         assert abs(charge_upto(pack, used + 1) - charge_upto(pack, used) - price) < 1
 
 
 @given(tiers().filter(bool), st.integers(1, 600), st.sampled_from([1, 1000]))
 def test_tiers_sum_to_what_the_calls_cost_one_by_one(steps, quantity, unit):
-    steps = [Tier(step.up_to_calls and step.up_to_calls * unit, step.price_minor) for step in steps]
+    steps = [Tier(step.up_to_units and step.up_to_units * unit, step.price_minor) for step in steps]
     one_by_one = sum(price_at(steps, number * unit) for number in range(1, quantity + 1))
     assert list_price(steps[0].price_minor, unit, steps, quantity) == one_by_one
 
@@ -103,4 +103,4 @@ def test_shares_are_the_largest_remainder_split(amount, percent):
     ],
 )
 def test_a_pack_of_1000_calls_for_2_50_with_100_free(settled, used, expected):
-    assert settle(CallPack(1100, 100, 250), 10, settled_calls=settled, used_calls=used) == expected
+    assert settle(CallPack(1100, 100, 250), 10, settled_units=settled, used_units=used) == expected

@@ -165,7 +165,7 @@ def test_calls_pay_as_they_are_charged(chain, grower, trainer, seller, buyer, se
     settings.PLATFORM_FEE_PERCENT = 10
     endpoint = make_endpoint(seller)
     record_edge(Ref("version", chain[1].uuid), Ref("version", endpoint.version_uuid), "derived")
-    plan = {"kind": "pay_per_call", "price_minor": 333, "unit_calls": 1000}
+    plan = {"kind": "pay_per_use", "price_minor": 333, "unit_size": 1000}
     listing = make_listing(seller, endpoint, plan, publish=False)
     agree(seller, listing)
     listings.publish_listing(seller.actor, listing)

@@ -194,8 +194,8 @@ def test_calls_of_a_seat_are_charged_to_the_organisation_and_only_from_its_own_b
     listing = make_listing(
         world.shop,
         endpoint,
-        {**PER_SEAT, "included_calls": 10},
-        {"kind": "pay_per_call", "price_minor": 2},
+        {**PER_SEAT, "included_units": 10},
+        {"kind": "pay_per_use", "price_minor": 2},
         title="Calls",
     )
 
@@ -212,7 +212,7 @@ def test_calls_of_a_seat_are_charged_to_the_organisation_and_only_from_its_own_b
         return sorted(budget.pk for seat in seats for budget in seat.budgets)
 
     seats, pack = ordered(1, 2), ordered(2, 100)
-    assert seats.granted_calls == 20
+    assert seats.granted_units == 20
     give_seat(world.clinic.actor, seats, "ann")
     assert can_call(world.ann.actor, endpoint, Action.ENDPOINT_USE)
     everybody, seated = drawn_by(world.bob), drawn_by(world.ann)

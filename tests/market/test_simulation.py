@@ -65,7 +65,7 @@ class Trade:
         self.rng = random.Random(seed)
         self.seller, self.buyers = make_company("vineyard"), {name: make_company(name) for name in ("ada-co", "ben-co")}
         self.grower = make_company("grower")
-        pay = {"kind": "pay_per_call", "price_minor": PRICE, "unit_calls": PACK, "included_calls": INCLUDED}
+        pay = {"kind": "pay_per_use", "price_minor": PRICE, "unit_size": PACK, "included_units": INCLUDED}
         endpoint, table = make_endpoint(self.seller), make_version(self.seller)
         upstream = make_version(self.grower, "grapes")
         royalties.declare_terms(

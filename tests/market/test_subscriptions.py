@@ -278,7 +278,7 @@ def test_strangers_and_sellers_change_nothing(client) -> None:
         ({"trial_days": 400}, "trial_days"),
         ({"kind": "one_time"}, "interval"),
         ({"price_minor": 0}, "price_minor"),
-        ({"overage_minor": 5, "overage_calls": 10}, "included_calls"),
+        ({"overage_minor": 5, "overage_units": 10}, "included_units"),
     ],
 )
 def test_plans_that_make_no_sense_are_refused(client, wrong, field) -> None:
@@ -289,7 +289,7 @@ def test_plans_that_make_no_sense_are_refused(client, wrong, field) -> None:
     assert field in refused.json()["fields"]
 
 
-METERED = MONTHLY | {"included_calls": 100, "overage_minor": 500, "unit_calls": 1000, "overage_calls": 50_000}
+METERED = MONTHLY | {"included_units": 100, "overage_minor": 500, "unit_size": 1000, "overage_units": 50_000}
 
 
 def source_of(story) -> str:
@@ -298,7 +298,7 @@ def source_of(story) -> str:
 
 def test_a_quota_is_a_hard_stop_and_comes_anew_with_each_period(client) -> None:
     with clock.frozen(START):
-        story = Story(client, MONTHLY | {"included_calls": 5}, endpoint=True)
+        story = Story(client, MONTHLY | {"included_units": 5}, endpoint=True)
         story.begin()
         make_calls(source_of(story), 5)
         held = story.api.call("GET", "namespaces/tasters/access").json()["items"][0]

@@ -26,7 +26,7 @@ from metering.services import budgets, usage
 from metering.services.usage import Usage
 from tests.factories.market import agreed, give_credits, make_company, make_endpoint, make_listing, make_person, plan_of
 
-PER_CALL = {"kind": "pay_per_call", "price_minor": 20}
+PER_CALL = {"kind": "pay_per_use", "price_minor": 20}
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 

@@ -22,7 +22,7 @@ from tests.factories.market import (
 pytestmark = pytest.mark.django_db
 
 ONE_TIME = {"kind": "one_time", "price_minor": 500}
-BY_CALL = {"kind": "pay_per_call", "price_minor": 2, "included_calls": 5}
+BY_CALL = {"kind": "pay_per_use", "price_minor": 2, "included_units": 5}
 
 
 def test_a_repository_is_sold_as_long_as_a_version_is_left() -> None:

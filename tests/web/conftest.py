@@ -75,7 +75,7 @@ def world(db) -> World:
     make_listing(
         shop,
         endpoint,
-        {"kind": "pay_per_call", "price_minor": 2, "included_calls": 5},
+        {"kind": "pay_per_use", "price_minor": 2, "included_units": 5},
         title="Digits",
         task="image-classification",
     )

@@ -54,7 +54,7 @@ def shop(db):
             visibility="public",
         )
         endpoints.report_loaded(SYSTEM, endpoint.uuid, endpoint.next_digest, inputs=[], outputs=[])
-        make_listing(shop, endpoint, {"kind": "pay_per_call", "price_minor": price}, title=name)
+        make_listing(shop, endpoint, {"kind": "pay_per_use", "price_minor": price}, title=name)
     assert first.name == "digits"
     return shop
 

@@ -92,7 +92,7 @@ def test_invitation_teams_and_roles(world, browser, mailoutbox):
 
 def test_order_sent_twice_is_placed_once_and_can_be_returned(world, browser):
     browser.force_login(world.clinic.user)
-    plan = Plan.objects.get(kind="pay_per_call")
+    plan = Plan.objects.get(kind="pay_per_use")
     path = f"/listings/shop/{plan.listing.slug}/checkout?plan={plan.uuid}"
     form = {
         "buyer_namespace": "clinic",
@@ -112,7 +112,7 @@ def test_order_sent_twice_is_placed_once_and_can_be_returned(world, browser):
 
 def test_wallet_that_does_not_cover_it(world, browser):
     browser.force_login(world.clinic.user)
-    plan = Plan.objects.get(kind="pay_per_call")
+    plan = Plan.objects.get(kind="pay_per_use")
     path = f"/listings/shop/{plan.listing.slug}/checkout?plan={plan.uuid}"
     form = {"buyer_namespace": "clinic", "quantity": "100000", "accept": "on", "key": "two"}
     answer = browser.post(path, form | {"accept_terms": digest_of(plan.uuid)})

@@ -70,7 +70,7 @@ def test_card_of_an_endpoint_shows_the_version_it_serves(shop, browser):
     publish_version(shop.actor, version.repo, "main", name="3.0", metrics={"accuracy": {"value": 0.5}})
     endpoint = endpoints.deploy(shop.actor, namespace="shop", name="api", version_uuid=newer.uuid, visibility="public")
     endpoints.report_loaded(SYSTEM, endpoint.uuid, endpoint.next_digest, inputs=[], outputs=[])
-    make_listing(shop, endpoint, {"kind": "pay_per_call", "price_minor": 2}, title="Api")
+    make_listing(shop, endpoint, {"kind": "pay_per_use", "price_minor": 2}, title="Api")
     assert "<strong>97.2 %</strong>" in browser.get("/").content.decode()
     Repo.objects.filter(pk=version.repo_id).update(visibility="private")
     assert "listing-card-figure" not in browser.get("/").content.decode()
@@ -128,7 +128,7 @@ def test_who_bought_calls_sees_the_endpoint_of_a_model_that_is_hidden(browser) -
     endpoint = make_endpoint(seller, "animals")
     repo = Version.objects.select_related("repo").get(uuid=endpoint.version_uuid).repo
     repos.update_settings(seller.actor, repo, visibility="private")
-    listing = make_listing(seller, endpoint, {"kind": "pay_per_call", "price_minor": 10}, title="Animals")
+    listing = make_listing(seller, endpoint, {"kind": "pay_per_use", "price_minor": 10}, title="Animals")
     browser.force_login(buyer.user)
     assert browser.get("/endpoints/maker/animals").status_code == 404
     orders.place_order(buyer.actor, buyer_namespace="caller", **agreed(plan_of(listing)), quantity=20, key="k")

@@ -12,7 +12,7 @@ from tests.factories.market import agreed, digest_of, make_calls, plan_of
 @pytest.fixture
 def calls(world):
     """The listing of the endpoint; its plan: 0.02 a call, 5 with the first order."""
-    return Plan.objects.get(kind="pay_per_call").listing
+    return Plan.objects.get(kind="pay_per_use").listing
 
 
 def shown(answer):
@@ -21,7 +21,7 @@ def shown(answer):
 
 def test_a_seller_adds_prices_by_volume_and_the_buyer_reads_them(world, browser, calls):
     browser.force_login(world.shop.user)
-    form = {"kind": "pay_per_call", "price": "", "currency": "JPY", "unit_calls": "1", "refund_window_days": "14"}
+    form = {"kind": "pay_per_use", "price": "", "currency": "JPY", "unit_size": "1", "refund_window_days": "14"}
     for tiers, why in {
         "1000 = 5": "Write a step a line",
         "1000: 5.5\nrest: 4": "JPY has no digits after the point.",

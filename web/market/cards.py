@@ -126,18 +126,18 @@ def _details(listing: "Listing", plan: "Plan") -> list[str]:
     details = []
     if plan.kind == PlanKind.SUBSCRIPTION:
         details += subscription_details(plan, is_endpoint=is_endpoint)
-    elif plan.kind == PlanKind.PAY_PER_CALL:
+    elif plan.kind == PlanKind.PAY_PER_USE:
         details.append("Prepaid: calls are charged as you make them")
         details += in_words(plan)
-        if plan.unit_calls > 1 and not plan.tiers:
-            each = call_price_in_words(Fraction(plan.price_minor, plan.unit_calls), plan.currency)
+        if plan.unit_size > 1 and not plan.tiers:
+            each = call_price_in_words(Fraction(plan.price_minor, plan.unit_size), plan.currency)
             details.append(f"The next call: {each}")
-        if plan.included_calls:
-            details.append(f"{plan.included_calls:,} calls are free with each order")
+        if plan.included_units:
+            details.append(f"{plan.included_units:,} calls are free with each order")
     elif is_endpoint:
         each = " with each seat" if plan.per_seat else ""
-        limited = plan.included_calls is not None
-        details.append(f"{plan.included_calls:,} calls{each}" if limited else "Calls without limit")
+        limited = plan.included_units is not None
+        details.append(f"{plan.included_units:,} calls{each}" if limited else "Calls without limit")
     else:
         details.append("Download of the repository, later versions included")
     if plan.per_seat:

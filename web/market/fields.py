@@ -31,7 +31,7 @@ def zone_of(user: object) -> str:
 
 
 def tiers_from(text: str, currency: str) -> list[tuple[int | None, int]]:
-    """`1000: 0.20` on a line, the last one `rest: 0.10`, as (up_to_calls or None, price_minor). Raises Invalid."""
+    """`1000: 0.20` on a line, the last one `rest: 0.10`, as (up_to_units or None, price_minor). Raises Invalid."""
     found: list[tuple[int | None, int]] = []
     for line in text.splitlines():
         if not line.strip():

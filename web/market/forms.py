@@ -47,7 +47,7 @@ class CheckoutForm(forms.Form):
     key = forms.CharField(max_length=80, widget=forms.HiddenInput)
 
     def __init__(self, actor: Actor, plan: "Plan", data: Any = None, initial: dict[str, Any] | None = None) -> None:
-        is_by_call = plan.kind == PlanKind.PAY_PER_CALL and plan.unit_calls == 1
+        is_by_call = plan.kind == PlanKind.PAY_PER_USE and plan.unit_size == 1
         usual = {"key": str(new_uuid()), "quantity": 100 if is_by_call else 1}
         super().__init__(data, initial=usual | (initial or {}))
         buyers = [
@@ -74,8 +74,8 @@ class CheckoutForm(forms.Form):
             del self.fields["reason"]
         if plan.kind == PlanKind.FREE:
             del self.fields["coupon"]
-        if plan.kind == PlanKind.PAY_PER_CALL:
-            unit = "calls" if plan.unit_calls == 1 else f"packs of {plan.unit_calls:,} calls"
+        if plan.kind == PlanKind.PAY_PER_USE:
+            unit = "calls" if plan.unit_size == 1 else f"packs of {plan.unit_size:,} calls"
             self.fields["quantity"].label = f"How many {unit}"
             self.fields["quantity"].help_text = "Prepaid; unused calls can be returned."
         elif plan.per_seat:
@@ -239,7 +239,7 @@ class PlanForm(forms.Form):
     price = forms.CharField(max_length=30, required=False, label="Price", help_text="Leave empty for a free plan.")
     currency = forms.ChoiceField(choices=[(code, code) for code in sorted(EXPONENTS)], initial=CREDIT, label="Currency")
     name = forms.CharField(max_length=80, required=False, label="Name of the plan")
-    unit_calls = forms.TypedChoiceField(
+    unit_size = forms.TypedChoiceField(
         choices=[(1, "each call"), (1000, "1,000 calls")],
         coerce=int,
         initial=1,
@@ -253,7 +253,7 @@ class PlanForm(forms.Form):
         help_text="In place of the price: up to how many calls, a colon, the price; a step a line. 1000: 0.20, then rest: 0.10.",
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "code"}),
     )
-    included_calls = forms.IntegerField(
+    included_units = forms.IntegerField(
         min_value=0,
         required=False,
         label="Calls included",
@@ -276,7 +276,7 @@ class PlanForm(forms.Form):
         help_text="Of a subscription, for one call or for 1,000. Empty: when the calls are used up, the next one is refused.",
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
     )
-    overage_calls = forms.IntegerField(
+    overage_units = forms.IntegerField(
         min_value=1,
         required=False,
         label="Calls beyond at most",
@@ -308,9 +308,9 @@ class PlanForm(forms.Form):
             (PlanKind.SUBSCRIPTION.value, "Subscription"),
         ]
         if is_endpoint:
-            kinds.append((PlanKind.PAY_PER_CALL.value, "Pay per call"))
+            kinds.append((PlanKind.PAY_PER_USE.value, "Pay per call"))
         else:
-            for name in ("unit_calls", "included_calls", "tiers", "overage", "overage_calls"):
+            for name in ("unit_size", "included_units", "tiers", "overage", "overage_units"):
                 del self.fields[name]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
 
@@ -326,8 +326,8 @@ class PlanForm(forms.Form):
             cleaned["tiers"] = tiers_from(cleaned.get("tiers", ""), cleaned.get("currency", CREDIT))
         except Invalid as error:
             self.add_error("tiers", error.message)
-        if "unit_calls" in self.fields and not cleaned.get("unit_calls"):
-            cleaned["unit_calls"] = 1
+        if "unit_size" in self.fields and not cleaned.get("unit_size"):
+            cleaned["unit_size"] = 1
         self._clean_subscription(cleaned)
         return cleaned
 

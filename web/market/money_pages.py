@@ -134,8 +134,8 @@ class OrderPage:
     accepted_by: str
     disputes: list[DisputeRow]
     money_back: MoneyBack
-    used_calls: int | None
-    granted_calls: int | None
+    used_units: int | None
+    granted_units: int | None
     documents: list[Link]
 
     @classmethod
@@ -178,8 +178,8 @@ class OrderPage:
             approval_href=f"/approvals/{order.uuid}" if order.state == OrderState.AWAITING_APPROVAL else "",
             disputes=disputes_of(order),
             money_back=MoneyBack.of(actor, order),
-            used_calls=access.used_calls if access else None,
-            granted_calls=entitlement.granted_calls if entitlement else None,
+            used_units=access.used_units if access else None,
+            granted_units=entitlement.granted_units if entitlement else None,
             documents=documents_about(actor, order),
         )
 
@@ -397,7 +397,7 @@ def _movements(entries: list) -> list[MovementRow]:
 def _access_row(access: queries.Access, detail: AccessDetail) -> AccessRow:
     entitlement = access.entitlement
     listing = entitlement.listing
-    granted = entitlement.granted_calls
+    granted = entitlement.granted_units
     return AccessRow(
         title=listing.title,
         kind=listing.subject_kind,
@@ -408,7 +408,7 @@ def _access_row(access: queries.Access, detail: AccessDetail) -> AccessRow:
         use_href=f"/subjects/{listing.subject_kind}/{listing.subject_uuid}",
         plan=entitlement.order.plan.name,
         since=entitlement.created_at,
-        used=access.used_calls,
+        used=access.used_units,
         left=access.left_calls,
         granted=granted,
         low=(granted or 0) * 3 // 4,

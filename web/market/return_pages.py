@@ -57,7 +57,7 @@ class OrderFormPage:
             form,
             Money(left_minor(order), order.currency),
             Money(order.total_minor, order.currency),
-            order.plan.kind == "pay_per_call",
+            order.plan.kind == "pay_per_use",
         )
 
 

@@ -24,15 +24,15 @@ def subscription_details(plan: "Plan", *, is_endpoint: bool) -> list[str]:
     details.append(f"Renewed each {plan.interval} until you cancel")
     if not is_endpoint:
         return [*details, "Download of the repository, later versions included"]
-    if plan.included_calls is None:
+    if plan.included_units is None:
         return [*details, "Calls without limit"]
-    details.append(f"{plan.included_calls:,} calls each {plan.interval}")
+    details.append(f"{plan.included_units:,} calls each {plan.interval}")
     if plan.overage_minor is None:
         return [*details, "When they are used up, the next one is refused"]
-    unit = "call" if plan.unit_calls == 1 else f"{plan.unit_calls:,} calls"
+    unit = "call" if plan.unit_size == 1 else f"{plan.unit_size:,} calls"
     price = format_money(Money(plan.overage_minor, plan.currency))
     details += in_words(plan) or [f"Beyond that {price} / {unit}"]
-    return [*details, f"At most {plan.overage_calls:,} calls beyond, paid when the {plan.interval} is over"]
+    return [*details, f"At most {plan.overage_units:,} calls beyond, paid when the {plan.interval} is over"]
 
 
 @dataclass(frozen=True)

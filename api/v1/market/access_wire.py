@@ -60,7 +60,7 @@ class AccessWire(serializers.Serializer):
     title = serializers.CharField()
     subject_kind = serializers.ChoiceField(SUBJECTS)
     subject_uuid = serializers.UUIDField()
-    used_calls = serializers.IntegerField(allow_null=True)
+    used_units = serializers.IntegerField(allow_null=True)
     left_calls = serializers.IntegerField(allow_null=True)
     charged_minor = serializers.IntegerField()
     currency = serializers.CharField()
@@ -85,7 +85,7 @@ def access(row: "Access", detail: "AccessDetail") -> dict[str, Any]:
         "title": held.listing.title,
         "subject_kind": held.subject_kind,
         "subject_uuid": held.subject_uuid,
-        "used_calls": row.used_calls,
+        "used_units": row.used_units,
         "left_calls": row.left_calls,
         "charged_minor": row.charged_minor,
         "currency": held.order.currency,

@@ -134,7 +134,7 @@ class Plans(ListingView):
         """Offer it on one more plan."""
         listing, given = self.listing(Action.LISTING_MANAGE), self.given(wire.PlanNew)
         kind = given.pop("kind")
-        given["tiers"] = [(tier["up_to_calls"], tier["price_minor"]) for tier in given["tiers"]]
+        given["tiers"] = [(tier["up_to_units"], tier["price_minor"]) for tier in given["tiers"]]
         return self.creating(lambda: wire.plan(listings.add_plan(self.actor, listing, kind, **given)))
 
 

@@ -35,9 +35,9 @@ VISIBILITIES = [each.value for each in Visibility]
 
 
 class TierWire(serializers.Serializer):
-    """Paid calls up to and with number `up_to_calls` (null: all further ones) cost `price_minor` for each `unit_calls`."""
+    """Paid calls up to and with number `up_to_units` (null: all further ones) cost `price_minor` for each `unit_size`."""
 
-    up_to_calls = serializers.IntegerField(allow_null=True, min_value=1)
+    up_to_units = serializers.IntegerField(allow_null=True, min_value=1)
     price_minor = serializers.IntegerField(min_value=0)
 
 
@@ -47,17 +47,17 @@ class PlanWire(serializers.Serializer):
     name = serializers.CharField()
     price_minor = serializers.IntegerField()
     currency = serializers.CharField()
-    unit_calls = serializers.IntegerField()
-    included_calls = serializers.IntegerField(allow_null=True)
+    unit_size = serializers.IntegerField()
+    included_units = serializers.IntegerField(allow_null=True)
     refund_window_days = serializers.IntegerField()
     tiers = TierWire(many=True)
     per_seat = serializers.BooleanField(help_text="The price is that of one seat; quantity is how many.")
     interval = serializers.ChoiceField(INTERVALS, allow_blank=True, help_text="Of a subscription.")
     trial_days = serializers.IntegerField(help_text="Days that cost nothing, with a buyer's first subscription.")
     overage_minor = serializers.IntegerField(
-        allow_null=True, help_text="What `unit_calls` calls beyond the quota cost; null: the quota is a hard stop."
+        allow_null=True, help_text="What `unit_size` calls beyond the quota cost; null: the quota is a hard stop."
     )
-    overage_calls = serializers.IntegerField(allow_null=True, help_text="Calls beyond the quota of a period at most.")
+    overage_units = serializers.IntegerField(allow_null=True, help_text="Calls beyond the quota of a period at most.")
     offered_to = serializers.CharField(allow_null=True, help_text="The only buyer of a private offer.")
     offer_ends_at = serializers.DateTimeField(allow_null=True)
     offer_note = serializers.CharField(allow_blank=True)
@@ -69,15 +69,15 @@ class PlanNew(serializers.Serializer):
     name = serializers.CharField(max_length=80, required=False, default="", allow_blank=True)
     price_minor = serializers.IntegerField(min_value=0, required=False, default=0)
     currency = serializers.CharField(max_length=3, required=False, default="CRD")
-    unit_calls = serializers.IntegerField(required=False, default=1)
-    included_calls = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
+    unit_size = serializers.IntegerField(required=False, default=1)
+    included_units = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
     refund_window_days = serializers.IntegerField(required=False, default=14, min_value=0)
     tiers = TierWire(many=True, required=False, default=list)
     per_seat = serializers.BooleanField(required=False, default=False)
     interval = serializers.ChoiceField(INTERVALS, required=False, default="", allow_blank=True)
     trial_days = serializers.IntegerField(required=False, default=0, min_value=0)
     overage_minor = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1)
-    overage_calls = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1)
+    overage_units = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1)
     offered_to = serializers.CharField(max_length=96, required=False, default="", allow_blank=True)
     offer_ends_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     offer_note = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
@@ -364,15 +364,15 @@ def plan(row: "Plan") -> dict[str, Any]:
         "name": row.name,
         "price_minor": row.price_minor,
         "currency": row.currency,
-        "unit_calls": row.unit_calls,
-        "included_calls": row.included_calls,
+        "unit_size": row.unit_size,
+        "included_units": row.included_units,
         "refund_window_days": row.refund_window_days,
-        "tiers": [{"up_to_calls": tier.up_to_calls, "price_minor": tier.price_minor} for tier in tiers_of(row)],
+        "tiers": [{"up_to_units": tier.up_to_units, "price_minor": tier.price_minor} for tier in tiers_of(row)],
         "per_seat": row.per_seat,
         "interval": row.interval,
         "trial_days": row.trial_days,
         "overage_minor": row.overage_minor,
-        "overage_calls": row.overage_calls,
+        "overage_units": row.overage_units,
         "offered_to": row.offered_to.name if row.offered_to else None,
         "offer_ends_at": row.offer_ends_at,
         "offer_note": row.offer_note,

@@ -39,7 +39,7 @@ def test_from_terms_to_a_sale(client):
 
     endpoint = make_endpoint(shop)
     record_edge(Ref("version", base.uuid), Ref("version", endpoint.version_uuid), "derived")
-    listing = make_listing(shop, endpoint, {"kind": "pay_per_call", "price_minor": 2}, title="Digits", publish=False)
+    listing = make_listing(shop, endpoint, {"kind": "pay_per_use", "price_minor": 2}, title="Digits", publish=False)
     refusal = seller.call("POST", f"listings/shop/{listing.slug}/publication")
     assert (refusal.status_code, refusal.json()["code"]) == (409, "licence_conflict")
     check = seller.call("GET", f"licence-checks/endpoint/{endpoint.uuid}").json()

@@ -162,13 +162,13 @@ def test_what_was_bought_can_be_read_and_after_the_refund_it_cannot(world, repo)
 
 def test_calls_are_prepaid_charged_by_use_and_the_rest_comes_back(world) -> None:
     endpoint = make_endpoint(world.party)
-    plan = on_sale(world, endpoint, "endpoint", kind="pay_per_call", price_minor=30, unit_calls=1, included_calls=5)
+    plan = on_sale(world, endpoint, "endpoint", kind="pay_per_use", price_minor=30, unit_size=1, included_units=5)
     funded(world)
     order = bought(world, plan, quantity=40).json()
     assert (order["total_minor"], money(world)) == (1_200, (8_800, 1_200, 0, 0))
     make_calls(Order.objects.get().entitlement.source, 15)
     [access] = world.buyer.call("GET", "namespaces/tasters/access").json()["items"]
-    assert (access["used_calls"], access["left_calls"], access["charged_minor"]) == (15, 30, 300)
+    assert (access["used_units"], access["left_calls"], access["charged_minor"]) == (15, 30, 300)
     undone = world.buyer.call("POST", f"orders/{order['uuid']}/refund", {}, **{"Idempotency-Key": "r1"}).json()
     assert (undone["state"], undone["refunded_minor"]) == ("refunded", 900)
     assert money(world) == (9_700, 0, 270, 30)
@@ -258,7 +258,7 @@ class TestListings:
     @pytest.mark.parametrize(
         ("plan", "fields"),
         [
-            ({"kind": "pay_per_call", "price_minor": 5}, {"kind"}),
+            ({"kind": "pay_per_use", "price_minor": 5}, {"kind"}),
             ({"kind": "free", "price_minor": 5}, {"price_minor"}),
             ({"kind": "one_time", "price_minor": 0}, {"price_minor"}),
             ({"kind": "one_time", "price_minor": -5}, {"price_minor"}),
@@ -457,9 +457,9 @@ def test_a_coupon_from_its_making_to_the_receipt(world, repo):
 
 
 def test_volume_prices_and_the_price_of_the_next_call(world):
-    tiers = [{"up_to_calls": 2, "price_minor": 30}, {"up_to_calls": None, "price_minor": 20}]
+    tiers = [{"up_to_units": 2, "price_minor": 30}, {"up_to_units": None, "price_minor": 20}]
     plan = on_sale(
-        world, make_endpoint(world.party), "endpoint", kind="pay_per_call", price_minor=30, currency="KWD", tiers=tiers
+        world, make_endpoint(world.party), "endpoint", kind="pay_per_use", price_minor=30, currency="KWD", tiers=tiers
     )
     assert (plan["tiers"], plan["price_minor"]) == (tiers, 30)
     give_credits(world.buying, 1_000, currency="KWD")

@@ -22,7 +22,7 @@ PLACE = "listings/vineyard/calls"
 def world(client):
     seller, guest = make_company("vineyard"), make_person("guest")
     endpoint = make_endpoint(seller)
-    plans = ({"kind": "pay_per_call", "price_minor": 500, "unit_calls": 1000},)
+    plans = ({"kind": "pay_per_use", "price_minor": 500, "unit_size": 1000},)
     make_listing(seller, endpoint, *plans, title="Calls")
     people = {"seller": seller.user, "guest": guest.user}
     callers = {name: Caller(client, make_token(user)) for name, user in people.items()}
