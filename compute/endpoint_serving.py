@@ -22,6 +22,7 @@ from compute.models import Endpoint, EndpointGroupGrant, EndpointUserGrant
 from metering.cap_words import cap_in_words
 from metering.meters import Meter
 from metering.queries import open_budgets, open_cap_months
+from metering.units import UNIT_OF, Unit
 from registry.queries import held_back_models
 
 ENTITLEMENT = "entitlement:"
@@ -55,6 +56,8 @@ class ServedEndpoint:
     next_build_uuid: UUID | None
     next_digest: str
     next_size_bytes: int
+    token_input: str = ""
+    """The input whose elements are the tokens of a call; empty: the first."""
     is_held_back: bool = False
     """The model file is under quarantine, or its version was recalled and its calls are frozen."""
     is_recalled: bool = False
@@ -95,19 +98,20 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class OpenBudget:
-    """A budget for calls. Unlimited ones are counted but not held."""
+    """A budget for calls, counted in `unit`. Unlimited ones are counted but not held."""
 
     pk: int
     is_unlimited: bool
     valid_until: float | None
     price_micro: int = 0
-    """What a call counts for in caps on money, in millionths of a minor unit of `currency`."""
+    """What a unit counts for in caps on money, in millionths of a minor unit of `currency`."""
     currency: str = ""
+    unit: Unit = Unit.CALLS
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCap:
-    """One month of a cap, a budget as well: a call takes 1 from it, or its price when the cap is in a currency."""
+    """One month of a cap, a budget as well: a call takes 1 from it, or the price of its units when the cap is in a currency."""
 
     pk: int
     words: str
@@ -251,6 +255,7 @@ def serving_table() -> ServingTable:
             next_build_uuid=row.next_build_uuid,
             next_digest=row.next_digest,
             next_size_bytes=row.next_size_bytes,
+            token_input=row.token_input,
             is_held_back=(row.version_uuid, row.digest) in held
             or not recalled.isdisjoint((row.version_uuid, row.build_uuid)),
             is_recalled=not recalled.isdisjoint((row.version_uuid, row.build_uuid)),
@@ -313,11 +318,18 @@ def _budgets() -> tuple[dict[tuple[str, UUID], tuple[OpenBudget, ...]], dict[str
     the entitlement."""
     found: dict[tuple[str, UUID], list[OpenBudget]] = defaultdict(list)
     payers: dict[str, UUID] = {}
-    for row in open_budgets(meter=Meter.INFERENCE_CALLS):
+    for row in open_budgets(meters=list(UNIT_OF)):
         source = ":".join(row.source.split(":")[:2])
         payers[source] = row.holder
         found[source, row.subject].append(
-            OpenBudget(row.pk, row.granted is None, _epoch(row.valid_until), row.price_micro, row.currency)
+            OpenBudget(
+                row.pk,
+                row.granted is None,
+                _epoch(row.valid_until),
+                row.price_micro,
+                row.currency,
+                UNIT_OF[Meter(row.meter)],
+            )
         )
     return {key: tuple(rows) for key, rows in found.items()}, payers
 

@@ -1,6 +1,6 @@
 """Reading usage and budgets. The caller has obtained the subject or the payer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from uuid import UUID
 
@@ -53,7 +53,7 @@ def usage_by_subject(meter: Meter, payer: UUID, *, since: datetime) -> dict[UUID
 
 
 def open_budgets(
-    subjects: list[UUID] | None = None, *, holder: UUID | None = None, meter: Meter | None = None
+    subjects: list[UUID] | None = None, *, holder: UUID | None = None, meters: Sequence[Meter] | None = None
 ) -> QuerySet[Budget]:
     """Budgets that can still be drawn on, oldest first: not closed, not over."""
     budgets = Budget.objects.filter(
@@ -63,7 +63,7 @@ def open_budgets(
         budgets = budgets.filter(subject__in=subjects)
     if holder is not None:
         budgets = budgets.filter(holder=holder)
-    return budgets.filter(meter=meter) if meter else budgets
+    return budgets if meters is None else budgets.filter(meter__in=meters)
 
 
 def budget_of(source: str) -> Budget | None:

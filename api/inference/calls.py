@@ -3,6 +3,7 @@ for a model that is not loaded yet."""
 
 import time
 from collections.abc import Mapping
+from uuid import UUID
 
 import structlog
 
@@ -10,6 +11,7 @@ from accounts.credentials import Credential
 from api.inference.authentication import credential_of
 from api.inference.bodies import ClientGone, Receive, pack, read_body
 from api.inference.engine import Answer, LoadedModel
+from api.inference.purse import ONE, Size
 from api.inference.replies import Header, Send, reply
 from api.inference.routing import Route
 from api.inference.service import Service
@@ -20,6 +22,7 @@ from backends.engines.onnx import RunFailed
 from common.errors import DomainError, Invalid, NotFound, Unavailable
 from common.ids import new_uuid
 from compute.endpoint_serving import Seat, ServedEndpoint, ServingTable
+from metering.units import Unit
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +32,7 @@ UNKNOWN_LENGTH_BYTES = 1024**2
 """Set aside for a body that does not say how long it is."""
 
 Headers = Mapping[bytes, bytes]
+_NOTHING = UUID(int=0)
 
 
 class InternalError(DomainError):
@@ -100,10 +104,13 @@ async def infer(
             body = await read_body(receive, declared, headers.get(b"content-encoding"))
             request = parse(body, headers.get(b"inference-header-content-length"), loaded.model.spec)
             parsed = time.perf_counter_ns()
-            ticket = service.purse.take(seats) or await service.purse.draw(seats)
+            size = _size(endpoint, request)
+            ticket = service.purse.take(seats, size) or await service.purse.draw(seats, size)
             try:
                 answer = await _compute(service, loaded, request)
                 computed = time.perf_counter_ns()
+                if ticket.unit is Unit.SECONDS:
+                    service.purse.settle(ticket, -(-answer.own_ns // 1_000_000))
                 model = route.model or endpoint.slug
                 payload, head_length = render(
                     request, answer.arrays, loaded.model.spec, model=model, version=endpoint.version_name
@@ -117,8 +124,10 @@ async def infer(
                         credential.uuid,
                         ticket.budget_pk,
                         time.time_ns() // 1000,
+                        endpoint.version_uuid or _NOTHING,
+                        ticket.units,
                     ),
-                    ticket.caps,
+                    [part.pk for part in ticket.caps],
                 )
             except BaseException:
                 service.purse.give_back(ticket)
@@ -159,6 +168,14 @@ async def _compute(service: Service, loaded: LoadedModel, request: InferRequest)
     if loaded.is_short(request.feeds):
         return service.engine.run_here(loaded, request.feeds, request.outputs)
     return await service.engine.run(loaded, request.feeds, request.outputs)
+
+
+def _size(endpoint: ServedEndpoint, request: InferRequest) -> Size:
+    first = next(iter(request.feeds.values()), None)
+    if first is None:
+        return ONE
+    tokens = request.feeds.get(endpoint.token_input, first)
+    return Size(max(1, first.shape[0] if first.ndim else 1), max(1, tokens.size))
 
 
 def _declared(headers: Headers) -> int | None:

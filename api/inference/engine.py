@@ -54,6 +54,8 @@ class Answer:
     arrays: list[Array]
     queue_ns: int
     infer_ns: int
+    own_ns: int
+    """Its part of `infer_ns` by its rows, when several shared the run."""
     is_first: bool
     """Whether this call stands for the execution, when several shared one."""
 
@@ -188,7 +190,8 @@ class Engine:
         """Run at once, on the loop: for what `is_short` says. Raises RunFailed."""
         began = time.perf_counter_ns()
         arrays = loaded.model.run(feeds, outputs)
-        return Answer(arrays, 0, time.perf_counter_ns() - began, is_first=True)
+        taken = time.perf_counter_ns() - began
+        return Answer(arrays, 0, taken, taken, is_first=True)
 
     async def run(self, loaded: LoadedModel, feeds: Feeds, outputs: tuple[str, ...]) -> Answer:
         """Run on the running thread, in the order of arrival, models taking turns. Raises RunFailed, TooSlow; Busy when too many
@@ -287,7 +290,8 @@ def _run_batch(model: OnnxModel, batch: list[_Job], stop: ort.RunOptions) -> lis
         except RunFailed as error:
             outcomes.append(error)
         else:
-            outcomes.append(Answer(arrays, began - job.asked_ns, time.perf_counter_ns() - alone, is_first=True))
+            taken = time.perf_counter_ns() - alone
+            outcomes.append(Answer(arrays, began - job.asked_ns, taken, taken, is_first=True))
     return outcomes
 
 
@@ -295,9 +299,11 @@ def _shared(batch: list[_Job], joined: list[Array], began: int) -> list[Answer |
     taken = time.perf_counter_ns() - began
     outcomes: list[Answer | Exception] = []
     start = 0
+    total = sum(job.rows for job in batch)
     for job in batch:
         rows = [array[start : start + job.rows] for array in joined]
-        outcomes.append(Answer(rows, began - job.asked_ns, taken, is_first=start == 0))
+        own = taken * job.rows // total
+        outcomes.append(Answer(rows, began - job.asked_ns, taken, own, is_first=start == 0))
         start += job.rows
     return outcomes
 

@@ -107,13 +107,14 @@ def _usages(calls: list[Call]) -> list[Usage]:
             found.append(_usage(call))
         elif (known := weights.get(-call.budget_id)) is not None:
             _, price_micro = weights.get(drawn_from.get(call.request, 0), (None, 0))
-            quantity = price_micro if known[0] == Meter.CAPPED_SPENDING else 1
+            quantity = price_micro * call.units if known[0] == Meter.CAPPED_SPENDING else 1
             found.append(
                 replace(
                     _usage(call),
                     meter=known[0],
                     budget=-call.budget_id,
                     quantity=quantity,
+                    units=quantity,
                     source_id=f"{call.request}:{-call.budget_id}",
                 )
             )
@@ -130,5 +131,7 @@ def _usage(call: Call) -> Usage:
         occurred_at=datetime.fromtimestamp(call.at_us / 1_000_000, UTC),
         payer=call.payer,
         budget=call.budget_id or None,
+        units=call.units,
+        version=call.version,
         detail={"token": str(call.token)},
     )

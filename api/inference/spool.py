@@ -18,7 +18,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from uuid import UUID
 from common.ids import new_uuid
 
 SYNC_S = 0.02
-_BODY = struct.Struct("<16s16s16s16sqq")
+_BODY = struct.Struct("<16s16s16s16s16sqqq")
 _CRC = struct.Struct("<I")
 RECORD_BYTES = _BODY.size + _CRC.size
 SUFFIX = ".calls"
@@ -47,6 +47,10 @@ class Call:
     the cap's month, with a minus."""
     at_us: int
     """Microseconds since the epoch."""
+    version: UUID
+    """What answered it."""
+    units: int = 1
+    """What it draws from its budget."""
 
     def pack(self) -> bytes:
         body = _BODY.pack(
@@ -54,8 +58,10 @@ class Call:
             self.payer.int.to_bytes(16),
             self.endpoint.int.to_bytes(16),
             self.token.int.to_bytes(16),
+            self.version.int.to_bytes(16),
             self.budget_id,
             self.at_us,
+            self.units,
         )
         return body + _CRC.pack(zlib.crc32(body))
 
@@ -65,9 +71,16 @@ def unpack(raw: bytes) -> Iterator[Call]:
     for start in range(0, len(raw) - RECORD_BYTES + 1, RECORD_BYTES):
         body = raw[start : start + _BODY.size]
         if _CRC.unpack_from(raw, start + _BODY.size)[0] == zlib.crc32(body):
-            request, payer, endpoint, token, budget_id, at_us = _BODY.unpack(body)
+            request, payer, endpoint, token, version, budget_id, at_us, units = _BODY.unpack(body)
             yield Call(
-                UUID(bytes=request), UUID(bytes=payer), UUID(bytes=endpoint), UUID(bytes=token), budget_id, at_us
+                UUID(bytes=request),
+                UUID(bytes=payer),
+                UUID(bytes=endpoint),
+                UUID(bytes=token),
+                budget_id,
+                at_us,
+                UUID(bytes=version),
+                units,
             )
 
 
@@ -94,12 +107,12 @@ class Spool:
         self._syncer = threading.Thread(target=self._sync_for_ever, name="spool-sync", daemon=True)
         self._syncer.start()
 
-    def append(self, call: Call, caps: tuple[tuple[int, int], ...] = ()) -> None:
-        """Hand the record of a call, and one for each cap that it counts for, to the kernel, in one write: they stay in one file. Raises
+    def append(self, call: Call, caps: Sequence[int] = ()) -> None:
+        """Hand the record of a call, and one for each cap (its budget) that it counts for, to the kernel, in one write: they stay in one file. Raises
         OSError, with nothing kept, when the disk is full."""
         raw = call.pack()
         if caps:
-            raw += b"".join(replace(call, budget_id=-pk).pack() for pk, _ in caps)
+            raw += b"".join(replace(call, budget_id=-pk).pack() for pk in caps)
         try:
             written = os.write(self._descriptor, raw)
         except OSError:

@@ -103,7 +103,7 @@ def _used_since(cap: Cap, since: datetime) -> int:
     if not cap.currency:
         return calls.aggregate(total=Sum("quantity"))["total"] or 0
     paid = calls.filter(budget__currency=cap.currency)
-    return paid.aggregate(total=Sum(F("quantity") * F("budget__price_micro")))["total"] or 0
+    return paid.aggregate(total=Sum(F("units") * F("budget__price_micro")))["total"] or 0
 
 
 def _narrowed(cap: Cap) -> dict[str, Any]:

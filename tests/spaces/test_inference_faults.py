@@ -109,9 +109,7 @@ def test_a_prepaid_budget_of_fifty_serves_exactly_fifty_of_two_hundred(site):
     outcome = asyncio.run(hammer(site.inference.port, request_of(token), connections=200, total=200))
     assert outcome.statuses() == {200: 50, 402: 150}
     spent = next(each for each in outcome.replies if each.status == 402)
-    assert json.loads(spent.body) == {
-        "error": "The calls that were bought for this model are used up: buy more to go on."
-    }
+    assert json.loads(spent.body) == {"error": "What was bought of this model is used up: buy more to go on."}
     assert settled(site, budget).used == 50
     recorded = UsageRecord.objects.filter(budget=budget)
     assert sorted(recorded.values_list("source_id", flat=True)) == sorted(outcome.ids())

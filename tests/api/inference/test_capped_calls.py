@@ -99,7 +99,7 @@ def test_a_cap_on_money_lets_through_what_it_covers_and_other_currencies_are_fre
 def test_a_bought_budget_that_is_used_up_is_not_blamed_on_a_cap(bank):
     cap = caps.open_cap(holder=HOLDER, limit=100)
     count, told = served(bank, capped(opened(3), by=(cap,)), 5)
-    assert (count, told) == (3, {"The calls that were bought for this model are used up: buy more to go on."})
+    assert (count, told) == (3, {"What was bought of this model is used up: buy more to go on."})
 
 
 def test_a_call_that_was_not_served_gives_everything_back(bank):
@@ -134,7 +134,10 @@ def test_what_was_served_is_recorded_once_for_the_call_and_once_for_each_cap(ban
     for pk, amount in ((budget.pk, 1), *ids):
         assert budgets.hold(pk, spool.owner, 2 * amount) == 2 * amount
     for _ in range(2):
-        spool.append(Call(new_uuid(), HOLDER, UUID(int=1), UUID(int=2), budget.pk, int(now().timestamp() * 1e6)), ids)
+        spool.append(
+            Call(new_uuid(), HOLDER, UUID(int=1), UUID(int=2), budget.pk, int(now().timestamp() * 1e6), UUID(int=3)),
+            [pk for pk, _ in ids],
+        )
     spool.close()
     recorder = Recorder(tmp_path)
     assert [recorder.record_all(), recorder.record_all()] == [6, 0]
@@ -153,7 +156,9 @@ def test_a_new_cap_counts_what_was_used_this_month_and_months_follow_each_other(
         at = now() - timedelta(days=40) if number == 5 else now()
         detail = {"token": str(token if number < 3 else new_uuid())}
         usage.record(
-            usage.Usage(Meter.INFERENCE_CALLS, "inference", f"c{number}", 1, UUID(int=1), at, HOLDER, budget.pk, detail)
+            usage.Usage(
+                Meter.INFERENCE_CALLS, "inference", f"c{number}", 1, UUID(int=1), at, HOLDER, budget.pk, detail=detail
+            )
         )
     everybody, one, money = (
         caps.open_cap(holder=HOLDER, limit=100),

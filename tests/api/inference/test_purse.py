@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from api.inference.database import DatabaseThread
-from api.inference.purse import Purse
+from api.inference.purse import Purse, Size, Ticket
+from common.clock import now
 from common.errors import OverBudget
 from common.ids import new_uuid
 from compute.endpoint_serving import OpenBudget, Seat
 from metering.meters import Meter
 from metering.models import Budget
-from metering.services import budgets
+from metering.services import budgets, usage
+from metering.units import Unit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,3 +120,74 @@ def test_a_seat_that_has_ended_is_passed_over(bank):
         return purse.take((Seat(HOLDER, valid_until=1.0), Seat(UUID(int=5))))
 
     assert asyncio.run(story()).payer == UUID(int=5)
+
+
+def in_units(budget: Budget, unit: Unit) -> tuple[Seat, ...]:
+    return (Seat(HOLDER, (OpenBudget(budget.pk, False, None, unit=unit),), needs_budget=True),)
+
+
+def test_a_call_takes_its_rows_or_nothing(bank):
+    budget = opened(100)
+    seats = in_units(budget, Unit.ROWS)
+
+    async def some() -> list[int]:
+        purse = Purse(bank.hold, bank.release)
+        whole = await purse.draw(seats, Size(rows=60, tokens=7))
+        with pytest.raises(OverBudget, match="This call takes 50 rows, and fewer are left"):
+            await purse.draw(seats, Size(rows=50))
+        small = [await purse.draw(seats, Size(rows=20)) for _ in range(2)]
+        with pytest.raises(OverBudget, match="used up"):
+            await purse.draw(seats, Size(rows=1))
+        purse.give_back(whole)
+        again = await purse.draw(seats, Size(rows=60))
+        return [each.units for each in (whole, *small, again)]
+
+    assert asyncio.run(some()) == [60, 20, 20, 60]
+
+
+def test_rows_of_many_at_once_are_never_more_than_was_granted(bank):
+    budget = opened(1000)
+
+    async def many() -> list[object]:
+        purse = Purse(bank.hold, bank.release)
+        sizes = [Size(rows=1 + number % 37) for number in range(200)]
+        return await asyncio.gather(
+            *(purse.draw(in_units(budget, Unit.ROWS), size) for size in sizes), return_exceptions=True
+        )
+
+    served = [each.units for each in asyncio.run(many()) if isinstance(each, Ticket)]
+    assert 1000 - 37 < sum(served) <= 1000
+    budget.refresh_from_db()
+    assert budget.held <= 1000
+
+
+def test_seconds_are_known_afterwards_and_the_last_call_may_go_over(bank):
+    budget = opened(1000)
+    seats = in_units(budget, Unit.SECONDS)
+
+    def record(units: int) -> None:
+        usage.record(
+            usage.Usage(Meter.INFERENCE_CALLS, "inference", "a", 1, UUID(int=1), now(), HOLDER, budget.pk, units=units),
+            owner="me",
+        )
+        connection.close()
+
+    async def some() -> tuple[int, int, int]:
+        purse = Purse(bank.hold, bank.release)
+        first = await purse.draw(seats)
+        purse.settle(first, 5)
+        purse.give_back(first)
+        second = await purse.draw(seats)
+        purse.settle(second, 5000)
+        await asyncio.to_thread(record, second.units)
+        # what was set aside meanwhile may still be used, and then no more
+        with pytest.raises(OverBudget):
+            for _ in range(100):
+                await purse.draw(seats)
+        await purse.close()
+        return first.units, second.units, second.taken
+
+    assert asyncio.run(some())[:2] == (5, 5000)
+    budget.refresh_from_db()
+    assert budget.used == 5000
+    assert budget.held < 100

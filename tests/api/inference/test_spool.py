@@ -15,7 +15,7 @@ def root(tmp_path):
 
 
 def made(budget_id: int = 7) -> Call:
-    return Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), budget_id, 1_700_000_000_000_000)
+    return Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), budget_id, 1_700_000_000_000_000, new_uuid())
 
 
 def test_a_record_comes_back_as_it_was():
@@ -69,7 +69,7 @@ from api.inference.spool import Call, Spool
 from common.ids import new_uuid
 spool = Spool(Path(sys.argv[1]))
 for n in range(100):
-    call = Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), n, n)
+    call = Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), n, n, new_uuid())
     spool.append(call)
     print(call.request, flush=True)
 os.kill(os.getpid(), 9)
@@ -98,12 +98,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (RECORD_BYTES * 3 + 10, resource.RLIM_
 kept = 0
 for n in range(6):
     try:
-        spool.append(Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), n, n))
+        spool.append(Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), n, n, new_uuid()))
         kept += 1
     except OSError:
         pass
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-spool.append(Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), 99, 99))
+spool.append(Call(new_uuid(), new_uuid(), new_uuid(), new_uuid(), 99, 99, new_uuid()))
 spool.close()
 print(kept)
 """
