@@ -94,6 +94,7 @@ def terms_of(plan: "Plan") -> PlanTerms:
         kind=plan.kind,
         currency=plan.currency,
         price_minor=plan.price_minor,
+        unit=plan.unit,
         unit_size=plan.unit_size,
         included_units=plan.included_units,
         tiers=tiers_of(plan),

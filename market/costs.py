@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from common.money import Money, format_money
 from market.rating import Tier, list_price
+from metering.units import Unit
 
 HOURS_PER_MONTH = 730
 """A year's hours by twelve."""
@@ -42,6 +43,7 @@ class PlanTerms:
     kind: str
     currency: str
     price_minor: int
+    unit: str = Unit.CALLS
     unit_size: int = 1
     included_units: int | None = None
     tiers: tuple[Tier, ...] = ()
@@ -136,23 +138,25 @@ def quote(traffic: Traffic, options: Iterable[Option], currency: str) -> Quote:
 def plan_option(terms: PlanTerms, traffic: Traffic) -> Option:
     """Calls on a plan. A plan whose calls end before the traffic does has no total."""
     title, way = f"Plan {terms.name}", "plan"
+    if terms.unit not in {Unit.CALLS, Unit.ROWS} and (terms.kind == "pay_per_use" or terms.included_units is not None):
+        why = f"It is counted in {terms.unit}, and how many a call takes is not known before it is made."
+        return Option(title, way, terms.currency, None, why_not=why)
+    monthly = traffic.calls_per_month * (traffic.rows_per_call if terms.unit == Unit.ROWS else 1)
     if terms.kind == "pay_per_use":
-        lines = _packs(terms, traffic)
+        lines = _packs(terms, monthly, traffic.months)
     elif terms.period_months:
         periods = _ceil(traffic.months, terms.period_months)
         lines = [Line(f"{periods} × {_money(terms.price_minor, terms)}", periods * terms.price_minor)]
-        needed, given = traffic.calls_per_month * min(terms.period_months, traffic.months), terms.included_units
+        needed, given = monthly * min(terms.period_months, traffic.months), terms.included_units
         if given is not None and needed > given:
             if terms.overage_minor is None:
-                return Option(title, way, terms.currency, None, why_not=_too_few(given, needed, "in each period"))
+                return Option(title, way, terms.currency, None, why_not=_too_few(terms, needed, "in each period"))
             units = periods * _ceil(needed - given, terms.unit_size)
-            lines.append(Line(f"{units:,} × {_money(terms.overage_minor, terms)} beyond the {given:,} calls included",
+            lines.append(Line(f"{units:,} × {_money(terms.overage_minor, terms)} beyond the {given:,} {terms.unit} included",
                               units * terms.overage_minor))  # fmt: skip
     else:
-        if terms.included_units is not None and traffic.calls > terms.included_units:
-            return Option(
-                title, way, terms.currency, None, why_not=_too_few(terms.included_units, traffic.calls, "in all")
-            )
+        if terms.included_units is not None and monthly * traffic.months > terms.included_units:
+            return Option(title, way, terms.currency, None, why_not=_too_few(terms, monthly * traffic.months, "in all"))
         lines = [Line("Paid once" if terms.price_minor else "Free", terms.price_minor)]
     return Option(
         title,
@@ -210,16 +214,16 @@ def hosting_option(candidate: Candidate, hardware: Hardware, traffic: Traffic, u
     )  # fmt: skip
 
 
-def _packs(terms: PlanTerms, traffic: Traffic) -> list[Line]:
+def _packs(terms: PlanTerms, monthly: int, months: int) -> list[Line]:
     """One order a month; what is included comes with the first."""
     free = terms.included_units or 0
-    first = _ceil(max(traffic.calls_per_month - free, 0), terms.unit_size)
-    later = _ceil(traffic.calls_per_month, terms.unit_size)
+    first = _ceil(max(monthly - free, 0), terms.unit_size)
+    later = _ceil(monthly, terms.unit_size)
     prices = [list_price(terms.price_minor, terms.unit_size, terms.tiers, units) for units in (first, later)]
-    unit = "calls" if terms.unit_size == 1 else f"packs of {terms.unit_size:,} calls"
-    lines = [Line(f"First month: {first:,} {unit}{f', after {free:,} free calls' if free else ''}", prices[0])]
-    if traffic.months > 1:
-        more = traffic.months - 1
+    unit = terms.unit if terms.unit_size == 1 else f"packs of {terms.unit_size:,} {terms.unit}"
+    lines = [Line(f"First month: {first:,} {unit}{f', after {free:,} free {terms.unit}' if free else ''}", prices[0])]
+    if months > 1:
+        more = months - 1
         lines.append(Line(f"{more} more months × {later:,} {unit} for {_money(prices[1], terms)}", more * prices[1]))
     return lines
 
@@ -228,8 +232,8 @@ def _marked(option: Option) -> Option:
     return Option(**{**vars(option), "is_recommended": True})
 
 
-def _too_few(given: int, needed: int, when: str) -> str:
-    return f"It gives {given:,} calls {when}; {needed:,} are expected."
+def _too_few(terms: PlanTerms, needed: int, when: str) -> str:
+    return f"It gives {terms.included_units:,} {terms.unit} {when}; {needed:,} are expected."
 
 
 def _total(lines: Iterable[Line]) -> int:

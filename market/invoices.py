@@ -16,13 +16,14 @@ from common.errors import Invalid
 from common.money import Money, format_money
 from market.rating import CallPack, Tier, charge_upto, price_of_call, weight_upto
 from market.states import DocumentKind
+from metering.units import Unit, per, singular
 
 TITLES = {
     DocumentKind.INVOICE: "Invoice",
     DocumentKind.CREDIT_NOTE: "Credit note",
     DocumentKind.USAGE_STATEMENT: "Usage statement",
 }
-_CALLS = re.compile(r"Calls ([0-9]+) to ([0-9]+)")
+_USE = re.compile(r"(?:Calls|Rows|Ms|Tokens) ([0-9]+) to ([0-9]+)")
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
 
 
@@ -77,7 +78,7 @@ class Line:
 @dataclass(frozen=True)
 class Bought:
     """What pure code needs to know of an order. `total_minor` ≥ 0 is what was paid, `tax_minor` the tax in it, `discount_minor` what
-    a coupon took off before. Per-call plans: `unit_size` calls cost `price_minor`, or what `tiers` say; else `unit_size` is 0."""
+    a coupon took off before. Plans by use: `unit_size` of `unit` cost `price_minor`, or what `tiers` say; else `unit_size` is 0."""
 
     title: str
     currency: str
@@ -86,6 +87,7 @@ class Bought:
     discount_minor: int = 0
     coupon: str = ""
     tax_minor: int = 0
+    unit: str = Unit.CALLS
     unit_size: int = 0
     price_minor: int = 0
     tiers: tuple[Tier, ...] = ()
@@ -94,7 +96,7 @@ class Bought:
 def order_lines(bought: Bought) -> list[Line]:
     """The lines of an order's invoice; they sum to `total_minor` and to `tax_minor`, whatever the plan."""
     gross = bought.total_minor + bought.discount_minor
-    lines = _call_lines(bought) if bought.unit_size else []
+    lines = _use_lines(bought) if bought.unit_size else []
     if sum(line.total_minor for line in lines) != gross or not lines:
         lines = [_plain_line(bought, gross)]
     if bought.discount_minor:
@@ -130,33 +132,33 @@ def credit_line(invoice_number: str, *, total_minor: int, tax_minor: int, before
 
 
 def usage_lines(
-    title: str, pack: CallPack, *, used_before: int, used: int, say: Callable[[Fraction], str]
+    title: str, unit: str, pack: CallPack, *, used_before: int, used: int, say: Callable[[Fraction], str]
 ) -> list[Line]:
-    """The calls of a pack after the first `used_before`, up to `used`: a line for the included ones and for each tier, with what
-    they cost. The lines sum to what billing has charged for these calls, in however many steps. `say` puts the price of one call,
-    in minor units, into words."""
+    """The units of a pack after the first `used_before`, up to `used`: a line for the included ones and for each tier, with what
+    they cost. The lines sum to what billing has charged for them, in however many steps. `say` puts the price of one, in minor
+    units, into words."""
     steps = [pack.included_units, *(pack.included_units + (tier.up_to_units or 0) for tier in pack.tiers)]
     bounds = sorted({used_before, used, *(step for step in steps if used_before < step < used)})
     return [
         Line(
-            f"{title}: calls {start + 1:,} to {end:,}{' (included)' if end <= pack.included_units else ''}",
+            f"{title}: {_stretch(unit, start, end)}{' (included)' if end <= pack.included_units else ''}",
             end - start,
-            "calls",
-            _price_of_call(pack, start, say),
+            counted_in(unit),
+            _price_of_one(unit, pack, start, say),
             charge_upto(pack, end) - charge_upto(pack, start),
         )
         for start, end in pairwise(bounds)
     ]
 
 
-def calls_memo(first: int, last: int) -> str:
-    """How the ledger's entry of charged calls names them; read back by `calls_of`."""
-    return f"Calls {first} to {last}"
+def use_memo(unit: str, first: int, last: int) -> str:
+    """How the ledger's entry of charged use names it; read back by `use_of`."""
+    return f"{counted_in(unit).capitalize()} {first} to {last}"
 
 
-def calls_of(memo: str) -> tuple[int, int] | None:
+def use_of(memo: str) -> tuple[int, int] | None:
     """First and last call of such an entry; None for any other."""
-    match = _CALLS.fullmatch(memo)
+    match = _USE.fullmatch(memo)
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -216,37 +218,46 @@ def _plain_line(bought: Bought, gross: int) -> Line:
     return Line(bought.title, bought.quantity, "", price, gross)
 
 
-def _call_lines(bought: Bought) -> list[Line]:
-    calls = bought.quantity * bought.unit_size
+def _use_lines(bought: Bought) -> list[Line]:
+    units = bought.quantity * bought.unit_size
     if not bought.tiers:
         return [
             Line(
                 bought.title,
-                calls,
-                "calls",
+                units,
+                counted_in(bought.unit),
                 _unit_price(bought, bought.price_minor),
                 bought.price_minor * bought.quantity,
             )
         ]
     lines, start = [], 0
     for tier in bought.tiers:
-        end = calls if tier.up_to_units is None else min(calls, tier.up_to_units)
+        end = units if tier.up_to_units is None else min(units, tier.up_to_units)
         if end > start:
             cost = [weight_upto(bought.tiers, each) // bought.unit_size for each in (start, end)]
-            words = f"{bought.title}: calls {start + 1:,} to {end:,}"
-            lines.append(Line(words, end - start, "calls", _unit_price(bought, tier.price_minor), cost[1] - cost[0]))
+            words = f"{bought.title}: {_stretch(bought.unit, start, end)}"
+            price = _unit_price(bought, tier.price_minor)
+            lines.append(Line(words, end - start, counted_in(bought.unit), price, cost[1] - cost[0]))
             start = end
     return lines
 
 
 def _unit_price(bought: Bought, price_minor: int) -> str:
-    per = "call" if bought.unit_size == 1 else f"{bought.unit_size:,} calls"
-    return f"{format_money(Money(price_minor, bought.currency))} / {per}"
+    return f"{format_money(Money(price_minor, bought.currency))} / {per(bought.unit, bought.unit_size)}"
 
 
-def _price_of_call(pack: CallPack, used_units: int, say: Callable[[Fraction], str]) -> str:
+def _price_of_one(unit: str, pack: CallPack, used_units: int, say: Callable[[Fraction], str]) -> str:
     price = price_of_call(pack, used_units)
-    return f"{say(price)} / call" if price else ""
+    return f"{say(price)} / {singular(unit)}" if price else ""
+
+
+def counted_in(unit: str) -> str:
+    """The unit of a line's quantity: seconds are counted in milliseconds."""
+    return "ms" if unit == Unit.SECONDS else unit
+
+
+def _stretch(unit: str, start: int, end: int) -> str:
+    return f"{counted_in(unit)} {start + 1:,} to {end:,}"
 
 
 def _with_tax(line: Line, tax_minor: int) -> Line:

@@ -16,6 +16,7 @@ from market import tiers as volume
 from market.models import Listing
 from market.states import PlanKind, SubjectKind, Visibility
 from market.subscription_rules import SubscriptionTerms, faults_of
+from metering.units import SIZES, Unit
 from registry.channels import parse_channel
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -28,7 +29,7 @@ REVIEWED = frozenset({"title", "description", "licence", "visibility", "channel"
 """What a reviewer has judged: a published listing in which one of these changes is looked at again."""
 _MAIL = re.compile(r"[^@\s<>\"']{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,180}[A-Za-z0-9])?")
 _TAG_LIMIT, _TAG = 20, re.compile(r"[a-z0-9][a-z0-9 ._:-]{0,39}")
-_REFUND_DAYS_LIMIT, _CALLS_LIMIT, _NOTE_LIMIT = 365, 10**12, 500
+_REFUND_DAYS_LIMIT, _UNITS_LIMIT, _NOTE_LIMIT = 365, 10**12, 500
 
 
 def word_of(words: type[Word], text: object, field: str) -> Word:
@@ -113,7 +114,8 @@ def check_plan(
     kind: PlanKind,
     price: int,
     currency: str,
-    unit: int,
+    unit: Unit,
+    unit_size: int,
     included: int | None,
     days: int,
     tiers: Sequence[tuple[int | None, int]] = (),
@@ -122,22 +124,25 @@ def check_plan(
     is_endpoint = listing.subject_kind == SubjectKind.ENDPOINT
     terms = terms or SubscriptionTerms()
     faults = faults_of(terms, kind, is_endpoint=is_endpoint, included=included)
-    is_by_call = kind == PlanKind.PAY_PER_USE or terms.has_overage
+    is_by_use = kind == PlanKind.PAY_PER_USE or terms.has_overage
     if kind == PlanKind.PAY_PER_USE and not is_endpoint:
-        faults["kind"] = "only an endpoint is paid by the call"
+        faults["kind"] = "only an endpoint is paid by its use"
+    if unit != Unit.CALLS and not is_endpoint:
+        faults["unit"] = "only the use of an endpoint is counted"
     if (kind == PlanKind.FREE) != (price == 0) or not 0 <= price <= LIMIT_MINOR // 10**6:
         faults["price_minor"] = "0 for a free plan, above 0 otherwise"
     if currency not in EXPONENTS:
         faults["currency"] = "unknown"
-    if unit not in ({1, 1000} if is_by_call else {1}):
-        faults["unit_size"] = "1 or 1000 where calls are paid, else 1"
-    if included is not None and (not is_endpoint or not 0 <= included <= _CALLS_LIMIT):
-        faults["included_units"] = "a number of calls, for an endpoint"
-    if included == 0 and kind != PlanKind.PAY_PER_USE:
+    sizes = SIZES[unit] if is_by_use else (1,)
+    if unit_size not in sizes:
+        faults["unit_size"] = f"{' or '.join(map(str, sizes))} here"
+    if included is not None and (not is_endpoint or not 0 <= included <= _UNITS_LIMIT):
+        faults["included_units"] = f"a number of {unit}, for an endpoint"
+    if included == 0 and kind != PlanKind.PAY_PER_USE and not terms.has_overage:
         faults["included_units"] = "at least 1, or none for no limit"
-    if tiers and not is_by_call:
-        faults["tiers"] = "only calls that are paid one by one have prices by volume"
-    elif tiers and (fault := volume.fault_of(tiers, unit)):
+    if tiers and not is_by_use:
+        faults["tiers"] = "only what is paid by its use has prices by volume"
+    elif tiers and (fault := volume.fault_of(tiers, unit, unit_size)):
         faults["tiers"] = fault
     if not 0 <= days <= _REFUND_DAYS_LIMIT:
         faults["refund_window_days"] = f"0 to {_REFUND_DAYS_LIMIT}"
@@ -151,7 +156,7 @@ def check_per_seat(kind: PlanKind, *, per_seat: bool) -> None:
     """Raises Invalid for a plan that can't be sold by the seat: one that costs nothing, or is paid by the call."""
     if per_seat and kind in {PlanKind.FREE, PlanKind.PAY_PER_USE}:
         raise Invalid(
-            "Seats have a price of their own: a free plan and one that is paid by the call open for everybody.",
+            "Seats have a price of their own: a free plan and one that is paid by use open for everybody.",
             fields={"per_seat": "not with this kind"},
         )
 

@@ -19,14 +19,20 @@ class NextCall:
 
     entitlement: Entitlement
     price: Fraction | None
-    """Minor units of `currency`, exactly, which may be a part of one; 0 when it costs nothing; None: no call is left."""
+    """Of its first unit: minor units of `currency`, exactly, which may be a part of one; 0 when it costs nothing; None: nothing is
+    left."""
     currency: str
     included_left: int
-    """Calls left that cost nothing."""
+    """Units left that cost nothing."""
     paid_left: int | None
-    """Calls left that are paid already; None: calls without limit and without price."""
+    """Units left that are paid already; None: without limit and without price."""
     beyond_left: int = 0
-    """Calls left beyond the quota of a subscription, which are charged later."""
+    """Units left beyond the quota of a subscription, which are charged later."""
+
+    @property
+    def unit(self) -> str:
+        """What it is counted in: a member of `Unit`."""
+        return self.entitlement.order.plan.unit
 
 
 def next_call(entitlement: Entitlement, used_units: int) -> NextCall:

@@ -14,7 +14,7 @@ from market.policies import visible_orders
 from market.prices import price_of
 from market.ready_queries import licence_now
 from market.states import PlanKind
-from market.tiers import in_words
+from market.tiers import steps_in_words
 from registry.licence_queries import licence_entry
 from registry.licences import custom_keys
 
@@ -40,7 +40,7 @@ def terms_for(plan: "Plan") -> OrderTerms:
             "What is ordered",
             f"{listing.namespace.name}/{listing.slug}: {listing.title}\nPlan {plan.number}: {plan.name}",
         ),
-        ("Price", "\n".join([f"{price_of(plan)}. It is final: this site adds no tax.", *in_words(plan)])),
+        ("Price", "\n".join([f"{price_of(plan)}. It is final: this site adds no tax.", *steps_in_words(plan)])),
         ("Licence", _licence(licence_now(listing))),
         ("Return", _returns(plan)),
         ("Terms of this site", settings.SITE_TERMS.strip() or "This site has no terms of its own."),

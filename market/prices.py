@@ -10,6 +10,8 @@ from common.money import EXPONENTS, Money, format_money
 from compute.endpoint_policies import visible_endpoints
 from market.queries import listings_for
 from market.states import PlanKind
+from metering.units import SCALE, per
+from metering.units import Unit as UsageUnit
 from registry.comparison.building import compare
 from registry.comparison.shape import Cell, Comparison, Direction, Judgement, Row, Unit, row_of
 
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
     from registry.models import Version
 
 ENDPOINTS_LIMIT = 50
-_CALL_DIGITS = 6
-"""Digits that the price of a call has below the minor unit."""
+_UNIT_DIGITS = 6
+"""Digits that the price of one unit has below the minor unit."""
 
 
 def price_of(plan: "Plan") -> str:
-    """`Free`, `12.00 CRD`, `12.00 CRD / month`, `0.02 CRD / call`, `5.00 CRD / 1,000 calls`; by volume that of the first step, and that others follow."""
+    """`Free`, `12.00 CRD`, `12.00 CRD / month`, `0.02 CRD / call`, `5.00 CRD / 1,000 tokens`; by volume that of the first step, and that others follow."""
     if plan.kind == PlanKind.FREE:
         return "Free"
     amount = format_money(Money(plan.price_minor, plan.currency))
@@ -31,27 +33,27 @@ def price_of(plan: "Plan") -> str:
         return f"{amount} / seat" if plan.per_seat else amount
     if plan.kind == PlanKind.SUBSCRIPTION:
         return f"{amount} / seat and {plan.interval}" if plan.per_seat else f"{amount} / {plan.interval}"
-    per_unit = f"{amount} / call" if plan.unit_size == 1 else f"{amount} / {plan.unit_size:,} calls"
+    per_unit = f"{amount} / {per(plan.unit, plan.unit_size)}"
     return f"{per_unit}, then by volume" if plan.tiers else per_unit
 
 
-def call_price(minor: Fraction, currency: str) -> tuple[str, bool]:
-    """The price of one call as a number, `0.02` or `0.0025`, and whether that is exact: it may be a part of a minor unit, of which
-    six digits are told."""
+def unit_price(unit: str, minor: Fraction, currency: str) -> tuple[str, bool]:
+    """The price of one call, row, second or token as a number, `0.02` or `0.0025`, and whether that is exact: it may be a part of a
+    minor unit, of which six digits are told. `minor` is that of one as counted."""
     exponent = EXPONENTS[currency]
-    scaled = minor * 10**_CALL_DIGITS
+    scaled = minor * SCALE[UsageUnit(unit)] * 10**_UNIT_DIGITS
     whole = round(scaled)
-    text = f"{Decimal(whole).scaleb(-exponent - _CALL_DIGITS):.{exponent + _CALL_DIGITS}f}"
+    text = f"{Decimal(whole).scaleb(-exponent - _UNIT_DIGITS):.{exponent + _UNIT_DIGITS}f}"
     number, _, digits = text.partition(".")
     digits = digits[:exponent] + digits[exponent:].rstrip("0")
     return f"{number}.{digits}" if digits else number, whole == scaled
 
 
-def call_price_in_words(minor: Fraction, currency: str) -> str:
+def unit_price_in_words(unit: str, minor: Fraction, currency: str) -> str:
     """`0.0025 CRD`, `about 0.003333 CRD`, `free`."""
     if not minor:
         return "free"
-    number, is_exact = call_price(minor, currency)
+    number, is_exact = unit_price(unit, minor, currency)
     return f"{'' if is_exact else 'about '}{number} {currency}"
 
 
@@ -107,8 +109,8 @@ def _judged(key: str, label: str, cells: "list[Cell]", offers: "list[list[Listin
 
 
 def _cheaper(before: "Plan", after: "Plan") -> tuple[Judgement, str]:
-    same = (before.kind, before.currency, before.unit_size, before.per_seat, before.interval) == (
-        after.kind, after.currency, after.unit_size, after.per_seat, after.interval,
+    same = (before.kind, before.currency, before.unit, before.unit_size, before.per_seat, before.interval) == (
+        after.kind, after.currency, after.unit, after.unit_size, after.per_seat, after.interval,
     )  # fmt: skip
     if not same or before.tiers != after.tiers or before.price_minor == after.price_minor:
         return Judgement.NONE, ""

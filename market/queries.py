@@ -193,7 +193,7 @@ class Access:
     entitlement: Entitlement
     used_units: int | None
     """None: nothing to call."""
-    left_calls: int | None
+    left_units: int | None
     """None: without limit, or nothing to call."""
     charged_minor: int
     """Cost of the calls made so far, charged or about to be; prepaid plans only."""

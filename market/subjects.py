@@ -11,6 +11,7 @@ from compute.endpoint_states import SERVING
 from lineage.services.record import Ref
 from market.recall_queries import is_sale_stopped
 from market.states import SubjectKind
+from metering.units import Unit
 from registry.channels import LATEST, newest_on, parse_channel
 from registry.policies import require_repo_by_uuid, visible_repos
 from registry.queries import held_back_in, verdict_of, version_by_uuid
@@ -74,6 +75,27 @@ def version_of(kind: SubjectKind, subject: Subject, channel: str = LATEST) -> "V
         uuid = cast("Endpoint", subject).version_uuid
         return version_by_uuid(uuid) if uuid else None
     return newest_on(cast("Repo", subject), channel)
+
+
+def check_unit(subject: Subject, unit: Unit) -> None:
+    """Raises Invalid unless the endpoint's owner has declared that it is sold by this unit."""
+    declared = cast("Endpoint", subject).unit
+    if unit not in {Unit.CALLS, declared}:
+        raise Invalid(
+            f"The endpoint is sold by {' or '.join(dict.fromkeys((Unit.CALLS, Unit(declared))))}: declare {unit} on its "
+            "page first.",
+            fields={"unit": "not declared by the endpoint"},
+        )
+
+
+def declared_unit(listing: "Listing") -> Unit | None:
+    """By what use of an endpoint its owner lets it be sold, beside calls; None for files."""
+    if listing.subject_kind != SubjectKind.ENDPOINT:
+        return None
+    try:
+        return Unit(cast("Endpoint", subject_of_listing(_SYSTEM, listing)).unit)
+    except NotFound:
+        return Unit.CALLS
 
 
 def check_channel(kind: SubjectKind, subject: Subject, channel: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from common.money import LIMIT_MINOR
 from market.states import Interval, PlanKind
 
-TRIAL_LIMIT, _CALLS_LIMIT = 365, 10**12
+TRIAL_LIMIT, _UNITS_LIMIT = 365, 10**12
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ def faults_of(terms: SubscriptionTerms, kind: PlanKind, *, is_endpoint: bool, in
     if not terms.has_overage:
         return faults
     if not is_endpoint or included is None:
-        faults["included_units"] = "calls beyond a quota need a quota: a number of calls of an endpoint"
+        faults["included_units"] = "what is beyond a quota needs a quota, of an endpoint"
     if terms.overage_minor is None or not 0 < terms.overage_minor <= LIMIT_MINOR // 10**6:
-        faults["overage_minor"] = "above 0: what calls beyond the quota cost"
-    if terms.overage_units is None or not 0 < terms.overage_units <= _CALLS_LIMIT:
-        faults["overage_units"] = "at least 1: how many calls beyond the quota there are at most"
+        faults["overage_minor"] = "above 0: what is beyond the quota costs"
+    if terms.overage_units is None or not 0 < terms.overage_units <= _UNITS_LIMIT:
+        faults["overage_units"] = "at least 1: how many beyond the quota there are at most"
     return faults

@@ -32,3 +32,26 @@ SIZES: dict[Unit, tuple[int, ...]] = {
     Unit.TOKENS: (1000, 1_000_000),
 }
 """How many of a unit one price may be for; the first is the usual one."""
+SCALE: dict[Unit, int] = {Unit.CALLS: 1, Unit.ROWS: 1, Unit.SECONDS: 1000, Unit.TOKENS: 1}
+"""How many are counted for one that people speak of."""
+
+
+def singular(unit: str) -> str:
+    """`call`, `row`, `second`, `token`."""
+    return unit.removesuffix("s")
+
+
+def number_of(unit: str, counted: int) -> str:
+    """`1,200`; of seconds `3.5`."""
+    whole, rest = divmod(counted, SCALE[Unit(unit)])
+    return f"{whole:,}" + (f".{rest:03d}".rstrip("0") if rest else "")
+
+
+def in_words(unit: str, counted: int) -> str:
+    """`1 call`, `1,200 rows`, `3.5 seconds`."""
+    return f"{number_of(unit, counted)} {singular(unit) if counted == SCALE[Unit(unit)] else unit}"
+
+
+def per(unit: str, size: int) -> str:
+    """What a price for `size` of them is for: `call`, `1,000 rows`, `second`."""
+    return singular(unit) if size == SCALE[Unit(unit)] else in_words(unit, size)

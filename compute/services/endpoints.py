@@ -27,6 +27,7 @@ from compute.endpoint_states import ENDPOINTS, LOADING, EndpointState, EndpointV
 from compute.models import Endpoint, EndpointGroupGrant, EndpointUserGrant
 from compute.models.endpoints import SLUG_LIMIT
 from lineage.services.record import Ref, record_edge
+from metering.units import Unit
 from notices.services import notify_users
 from registry.build_queries import GRAPH, build_named, file_of, graph_build
 from registry.policies import require_version
@@ -176,6 +177,29 @@ def change_visibility(actor: Actor, endpoint: Endpoint, visibility: EndpointVisi
             row.visibility = visibility
             row.save(update_fields=["visibility"])
             _announce(actor, row, "visibility_changed", visibility=str(visibility))
+    return row
+
+
+def declare_unit(actor: Actor, endpoint: Endpoint, unit: Unit, *, token_input: str = "") -> Endpoint:
+    """Say in what, beside calls, its use may be sold: see `Unit`. For TOKENS `token_input` names the input whose elements are the
+    tokens; for others it is empty. What was sold before is counted as it was sold. For its administrators. A second call changes
+    nothing. Raises Invalid for an input that it has not."""
+    require_endpoint_by_uuid(actor, endpoint.uuid, Action.ENDPOINT_ADMIN)
+    with transaction.atomic():
+        row = _locked(endpoint)
+        names = [each["name"] for each in (row.signature or row.next_signature).get("inputs", [])]
+        if unit == Unit.TOKENS and token_input not in names:
+            raise Invalid(
+                f"Name the input whose elements are the tokens: {', '.join(names)}.",
+                fields={"token_input": "not an input"},
+            )
+        if unit != Unit.TOKENS and token_input:
+            raise Invalid("Only tokens are counted in one input.", fields={"token_input": "only for tokens"})
+        if (row.unit, row.token_input) != (unit, token_input):
+            row.unit, row.token_input = unit, token_input
+            row.save(update_fields=["unit", "token_input"])
+            bump_access_version()
+            _announce(actor, row, "unit_declared", unit=str(unit), **({"input": token_input} if token_input else {}))
     return row
 
 

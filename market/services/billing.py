@@ -5,7 +5,7 @@ from django.db import transaction
 from common.clock import now
 from common.errors import DomainError
 from market import rating
-from market.invoices import calls_memo
+from market.invoices import use_memo
 from market.models import Entitlement, TransactionKind
 from market.services import ledger, royalties
 from market.services.entitlements import pack_of
@@ -67,7 +67,7 @@ def settle_upto(entitlement: Entitlement, used_units: int) -> int:
                 Leg(ledger.fees(order.currency), due.fee_minor),
             ],
             order=order,
-            memo=calls_memo(entitlement.settled_units + 1, used),
+            memo=use_memo(entitlement.order.plan.unit, entitlement.settled_units + 1, used),
         )
     entitlement.settled_units = used
     if used == pack.granted_units:

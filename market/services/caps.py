@@ -18,9 +18,11 @@ from market.models import Entitlement
 from market.policies import require_listing
 from market.states import SubjectKind
 from metering.cap_words import cap_in_words
+from metering.meters import Meter
 from metering.queries import budgets_to_warn
 from metering.services import caps
 from metering.services.budgets import note_warning
+from metering.units import UNIT_OF
 from notices.services import notify_users
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def _warn(budget: "Budget", percent: int, owner: "Namespace") -> None:
         entitlement = Entitlement.objects.filter(Q(uuid=_uuid_in(budget.source))).select_related("listing").first()
         if entitlement is None:
             return
-        what = f"of the calls to {entitlement.listing.title}"
+        what = f"of the {UNIT_OF[Meter(budget.meter)]} of {entitlement.listing.title}"
         end = "Further calls are refused until more are bought."
         url = f"/library?owner={owner.name}"
     said = f"{owner.name} has used {'all' if percent == 100 else f'{percent}%'} {what}."

@@ -14,9 +14,9 @@ from market.services import market_events
 from market.states import PlanKind, SubjectKind
 from market.subjects import LEVELS, model_of, require_subject
 from market.tiers import tiers_of
-from metering.meters import Meter
 from metering.services import budgets
 from metering.services.caps import MICRO
+from metering.units import METER_OF, Unit
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -51,7 +51,7 @@ def open_entitlement(actor: Actor, order: Order, *, is_first: bool) -> Entitleme
             source=entitlement.source,
             holder=order.buyer.uuid,
             subject=entitlement.subject_uuid,
-            meter=Meter.INFERENCE_CALLS,
+            meter=METER_OF[Unit(plan.unit)],
             amount=granted,
             price_micro=-(-order.total_minor * MICRO // granted) if is_prepaid and granted else 0,
             currency=order.currency,

@@ -30,7 +30,7 @@ from market.models import (
     Order,
     TransactionKind,
 )
-from market.prices import call_price_in_words
+from market.prices import unit_price_in_words
 from market.services import ledger
 from market.services.billing_details import party_of
 from market.services.entitlements import pack_of
@@ -214,6 +214,7 @@ def _bought(order: Order) -> Bought:
         coupon=order.coupon_code,
         # what a provider says of tax keeps nobody from getting what was paid
         tax_minor=min(max(order.tax_minor or 0, 0), order.total_minor),
+        unit=plan.unit,
         unit_size=plan.unit_size if is_calls else 0,
         price_minor=plan.price_minor,
         tiers=tiers_of(plan) if is_calls else (),
@@ -254,21 +255,23 @@ def _usage(charges: list[LedgerEntry]) -> list[Line]:
     meanwhile), one line says it for all calls."""
     order = _order_of(charges[0])
     moved = -sum(charge.amount_minor for charge in charges)
-    calls = [found for charge in charges if (found := invoices.calls_of(charge.transaction.memo))]
+    calls = [found for charge in charges if (found := invoices.use_of(charge.transaction.memo))]
     if calls:
         entitlement = Entitlement.objects.select_related("order__plan").get(order=order)
         lines = invoices.usage_lines(
             order.listing.title,
+            order.plan.unit,
             pack_of(entitlement),
             used_before=calls[0][0] - 1,
             used=calls[-1][1],
-            say=lambda price: call_price_in_words(price, order.currency),
+            say=lambda price: unit_price_in_words(order.plan.unit, price, order.currency),
         )
         if sum(line.total_minor for line in lines) == moved:
             return [replace(line, order_id=order.pk) for line in lines]
     first, last = (calls[0][0], calls[-1][1]) if calls else (1, 1)
-    words = f"{order.listing.title}: calls {first:,} to {last:,}" if calls else f"{order.listing.title}: calls"
-    return [Line(words, last - first + 1, "calls" if calls else "", "", moved, order_id=order.pk)]
+    unit = invoices.counted_in(order.plan.unit)
+    words = f"{order.listing.title}: {unit} {first:,} to {last:,}" if calls else f"{order.listing.title}: use"
+    return [Line(words, last - first + 1, unit if calls else "", "", moved, order_id=order.pk)]
 
 
 def _order_of(entry: LedgerEntry) -> Order:

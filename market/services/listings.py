@@ -35,8 +35,9 @@ from market.services import follows, market_events, royalties, search_documents,
 from market.services.licences import licence_of, require_licences
 from market.services.offers import tell_of_offers
 from market.states import LISTINGS, ListingState, PlanKind, ReviewStep, SubjectKind, Visibility
-from market.subjects import Subject, check_channel, current_source, require_subject
+from market.subjects import Subject, check_channel, check_unit, current_source, require_subject
 from market.subscription_rules import SubscriptionTerms
+from metering.units import SIZES, Unit
 from notices.services import notify_users
 from registry.channels import LATEST
 from registry.services import repos
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from registry.models import Repo
 
 _SYSTEM = system("market")
-_LABELS = {PlanKind.FREE: "Free", PlanKind.ONE_TIME: "One-time", PlanKind.PAY_PER_USE: "Pay per call"}
+_LABELS = {PlanKind.FREE: "Free", PlanKind.ONE_TIME: "One-time", PlanKind.PAY_PER_USE: "Pay per use"}
 _INTERVAL_LABELS = {"month": "Monthly", "year": "Yearly"}
 
 
@@ -249,7 +250,8 @@ def add_plan(
     price_minor: int = 0,
     currency: str = CREDIT,
     name: str = "",
-    unit_size: int = 1,
+    unit: str = Unit.CALLS,
+    unit_size: int | None = None,
     included_units: int | None = None,
     refund_window_days: int = 14,
     tiers: Sequence[tuple[int | None, int]] = (),
@@ -262,11 +264,11 @@ def add_plan(
     overage_minor: int | None = None,
     overage_units: int | None = None,
 ) -> Plan:
-    """Offer a listing on one more plan. `price_minor`: for FREE 0; for PAY_PER_USE (endpoints only) that of `unit_size` calls,
-    1 or 1000, and with `tiers` (up_to_units, price_minor) that of the first: it may be left out then. `included_units`: see the
+    """Offer a listing on one more plan. `price_minor`: for FREE 0; for PAY_PER_USE (endpoints only) that of `unit_size` (one
+    of `SIZES`, None: the usual one) of `unit`, which is calls or what the endpoint declares, and with `tiers` (up_to_units, price_minor) that of the first: it may be left out then. `included_units`: see the
     model. `per_seat`: the price is that of a seat, of which organisations order several. `offered_to` names the one namespace that sees and buys it, a private offer, until `offer_ends_at`; its people are
     told, with `offer_note`, once the listing is published. A SUBSCRIPTION has an `interval` and may have `trial_days` and, on an endpoint
-    with a quota, calls beyond it (`overage_minor` for `unit_size`, or by `tiers`; `overage_units` at most): without, the quota is a
+    with a quota, use beyond it (`overage_minor` for `unit_size`, or by `tiers`; `overage_units` at most): without, the quota is a
     hard stop. A plan is never edited: retire it and add another. Writes plan, audit,
     notices. Raises Invalid per field, NotFound, Forbidden, Conflict when it is published and licences or royalties do not allow the plan."""
     wanted = word_of(PlanKind, kind, "kind")
@@ -277,7 +279,12 @@ def add_plan(
     elif tiers and not price_minor:
         price_minor = tiers[0][1]
     terms = SubscriptionTerms(interval, trial_days, overage_minor, overage_units)
-    check_plan(listing, wanted, price_minor, currency, unit_size, included_units, refund_window_days, tiers, terms)
+    counted = word_of(Unit, unit, "unit")
+    if unit_size is None:
+        unit_size = SIZES[counted][0] if wanted == PlanKind.PAY_PER_USE or terms.has_overage else 1
+    check_plan(
+        listing, wanted, price_minor, currency, counted, unit_size, included_units, refund_window_days, tiers, terms
+    )
     check_per_seat(wanted, per_seat=per_seat)
     if tiers and tiers[0][1] != (overage_minor if is_subscription else price_minor):
         raise Invalid("The price of the plan is that of the first step.", fields={"tiers": "first price differs"})
@@ -290,6 +297,8 @@ def add_plan(
         raise Invalid("Use at most 80 characters.", fields={"name": "at most 80 characters"})
     with transaction.atomic():
         row = _locked(actor, listing)
+        if counted != Unit.CALLS:
+            check_unit(require_subject(actor, SubjectKind(row.subject_kind), row.subject_uuid), counted)
         number = (row.plans.aggregate(newest=Max("number"))["newest"] or 0) + 1
         plan = Plan.objects.create(
             listing=row,
@@ -298,6 +307,7 @@ def add_plan(
             name=label,
             price_minor=price_minor,
             currency=currency,
+            unit=counted,
             unit_size=unit_size,
             included_units=included_units,
             refund_window_days=refund_window_days,

@@ -130,8 +130,8 @@ def balance(ref: AccountRef) -> int:
     return Account.objects.filter(key=ref.key).values_list("balance_minor", flat=True).first() or 0
 
 
-def make_calls(source: str, count: int, *, first: int = 0, owner: str = "") -> None:
-    """Record `count` served calls on the budget of `source`, as the inference process does."""
+def make_calls(source: str, count: int, *, first: int = 0, owner: str = "", units: int = 1) -> None:
+    """Record `count` served calls of `units` each on the budget of `source`, as the inference process does."""
     budget = budget_of(source)
     usage.record_many(
         [
@@ -144,6 +144,7 @@ def make_calls(source: str, count: int, *, first: int = 0, owner: str = "") -> N
                 now(),
                 budget.holder,
                 budget.pk,
+                units,
             )
             for number in range(first, first + count)
         ],

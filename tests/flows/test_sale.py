@@ -43,6 +43,16 @@ print(json.dumps(dict(
     faults=list(map(str, verify_ledger().faults)),
 )))
 """
+RECORDS = """
+import json
+from compute.models import Endpoint
+from metering.models import UsageRecord
+records = UsageRecord.objects.filter(subject=Endpoint.objects.get(slug='{slug}').uuid).order_by('occurred_at')
+print(json.dumps(dict(
+    units=list(records.values_list('units', flat=True)),
+    versions=sorted({{str(each) for each in records.values_list('version', flat=True)}}),
+)))
+"""
 BILL_NOW = "from work.door import enqueue; enqueue('market.bill_usage'); print(1)"
 """The scheduler asks for this every minute."""
 
@@ -99,25 +109,25 @@ def deployed(seller: Person, version: str) -> dict:
     return eventually(ready, what="the endpoint is ready")
 
 
-def listed(seller: Person, endpoint: dict) -> dict:
+def listed(seller: Person, endpoint: dict, **changes: object) -> dict:
     """The plan that is for sale."""
     place = f"listings/{seller.name}/weighted-sums"
     offered = {"namespace": seller.name, "subject_kind": "endpoint", "subject_uuid": endpoint["uuid"]}
     seller.post("listings", {**offered, "title": "Weighted sums", "category": "sums", "tags": ["numbers"], **HELP})
-    plan = {"kind": "pay_per_use", "price_minor": PRICE, "unit_size": 1, "included_units": 0}
+    plan = {"kind": "pay_per_use", "price_minor": PRICE, "unit_size": 1, "included_units": 0} | changes
     made = seller.post(f"{place}/plans", plan)
     eventually(lambda: seller.get(f"{place}/readiness")["is_ready"] or None, what="the listing is ready")
     assert seller.post(f"{place}/publication")["state"] == "published"
     return made
 
 
-def caller_of(buyer: Person, slug: str) -> Callable[[], np.ndarray]:
+def caller_of(buyer: Person, slug: str) -> Callable[..., np.ndarray]:
     client = triton.InferenceServerClient(buyer.site.inference_url.removeprefix("http://"))
     headers = buyer.bearer
 
-    def call() -> np.ndarray:
-        given = triton.InferInput("x", list(ROWS.shape), "FP32")
-        given.set_data_from_numpy(ROWS)
+    def call(rows: np.ndarray = ROWS) -> np.ndarray:
+        given = triton.InferInput("x", list(rows.shape), "FP32")
+        given.set_data_from_numpy(rows)
         return client.infer(slug, [given], headers=headers).as_numpy("y")
 
     return call
@@ -157,7 +167,8 @@ def test_a_model_is_uploaded_sold_by_the_call_used_paid_for_and_refunded(live_si
     live_site.manage("add_credits", buyer.name, "10.00", "CRD")
     assert money(buyer) == (WALLET, 0, 0)
 
-    [found] = buyer.get("listings?search=weighted&category=sums")["items"]
+    shown = buyer.get("listings?search=weighted&category=sums")["items"]
+    [found] = [each for each in shown if each["seller"] == seller.name]
     assert [each["uuid"] for each in found["plans"]] == [plan["uuid"]]
     call = caller_of(buyer, slug)
     eventually(lambda: refusal(call) == "404", limit_s=10, what="what was not bought is not there")
@@ -176,7 +187,7 @@ def test_a_model_is_uploaded_sold_by_the_call_used_paid_for_and_refunded(live_si
     usage = f"endpoints/{seller.name}/sums/usage"
     eventually(lambda: seller.get(usage)["total"] == 8, what="eight calls are recorded")
     [access] = buyer.get(f"namespaces/{buyer.name}/access")["items"]
-    assert (access["used_units"], access["left_calls"], access["charged_minor"]) == (8, 12, 8 * PRICE)
+    assert (access["used_units"], access["left_units"], access["charged_minor"]) == (8, 12, 8 * PRICE)
 
     live_site.manage("shell", "--no-imports", "-c", BILL_NOW)
     eventually(lambda: money(seller)[2], what="the calls are billed")
@@ -231,3 +242,68 @@ def test_a_model_is_uploaded_sold_by_the_call_used_paid_for_and_refunded(live_si
         "kinds": ["capture", "hold", "usage", "usage", "release"],
         "faults": [],
     }
+
+
+def test_use_is_sold_by_rows_by_tokens_and_by_seconds(live_site, seller, buyer, tmp_path) -> None:
+    endpoint = deployed(seller, uploaded(seller, tmp_path))
+    place, here = f"listings/{seller.name}/weighted-sums", f"endpoints/{seller.name}/sums"
+    for wrong in ({"unit": "tokens"}, {"unit": "tokens", "token_input": "z"}, {"unit": "rows", "token_input": "x"}):
+        assert seller.ask("PATCH", here, wrong)[0] == 400
+    by_rows = {"unit": "rows", "price_minor": 2, "unit_size": 1, "included_units": 5}
+    seller.ask("PATCH", here, {"unit": "rows"})
+    rows = listed(seller, endpoint, **by_rows)
+    seller.ask("PATCH", here, {"unit": "tokens", "token_input": "x"})
+    refused = seller.ask("POST", f"{place}/plans", {"kind": "pay_per_use"} | by_rows)
+    assert (refused[0], "calls or tokens" in str(refused[1])) == (400, True)
+    tokens = seller.post(f"{place}/plans", {"kind": "pay_per_use", "unit": "tokens", "price_minor": 50})
+    seller.ask("PATCH", here, {"unit": "seconds"})
+    seconds = seller.post(f"{place}/plans", {"kind": "pay_per_use", "unit": "seconds", "price_minor": 500})
+    assert (tokens["unit_size"], seconds["unit_size"]) == (1000, 1000)
+    live_site.manage("add_credits", buyer.name, "50.00", "CRD")
+    call = caller_of(buyer, endpoint["slug"])
+
+    def bought(plan: dict, quantity: int) -> dict:
+        terms = buyer.get(f"plans/{plan['uuid']}/quote?buyer={buyer.name}&quantity={quantity}")["terms_digest"]
+        wanted = {"buyer": buyer.name, "plan": plan["uuid"], "quantity": quantity, "accept_terms": terms}
+        return buyer.post("orders", wanted, key=plan["uuid"])
+
+    def used(order: dict) -> tuple[int, int, int]:
+        found = {each["order"]: each for each in buyer.get(f"namespaces/{buyer.name}/access")["items"]}
+        access = found[order["uuid"]]
+        return access["used_units"], access["left_units"], access["charged_minor"]
+
+    def answered(count: int) -> bool:
+        try:
+            return call(np.zeros((count, 4), "f4")).shape == (count, 2)
+        except InferenceServerException:
+            return False
+
+    first = bought(rows, 30)
+    eventually(lambda: answered(7), limit_s=10, what="what was bought can be called")
+    assert answered(20)
+    with pytest.raises(InferenceServerException, match="This call takes 9 rows, and fewer are left"):
+        call(np.zeros((9, 4), "f4"))
+    assert answered(8)
+    eventually(lambda: used(first) == (35, 0, 60), what="27 and 8 rows are recorded, five of them free")
+
+    second = bought(tokens, 1)
+    eventually(lambda: answered(25), limit_s=10, what="tokens are drawn when rows are used up")
+    eventually(lambda: used(second) == (100, 900, 5), what="25 rows of 4 elements are 100 tokens")
+    third = bought(seconds, 1)
+    assert answered(225)
+    eventually(lambda: used(second) == (1000, 0, 50), what="the rest of the tokens")
+    began = time.monotonic()
+    eventually(lambda: answered(3), limit_s=10, what="seconds are drawn when tokens are used up")
+    took_ms = (time.monotonic() - began) * 1000
+    spent, left, charged = eventually(lambda: used(third) if used(third)[0] else None, what="milliseconds are recorded")
+    assert 1 <= spent <= took_ms
+    assert (spent + left, charged) == (1000, spent * 500 // 1000)
+    [said] = [each for each in buyer.get(f"namespaces/{buyer.name}/access")["items"] if each["order"] == third["uuid"]]
+    assert (said["next_call_price"]["unit"], said["next_call_price"]["amount"]) == ("seconds", "5.00")
+
+    live_site.manage("shell", "--no-imports", "-c", BILL_NOW)
+    eventually(lambda: money(seller)[2], what="the use is billed")
+    assert seller.get(f"{here}/usage")["total"] == 6
+    records = live_site.manage("shell", "--no-imports", "-c", RECORDS.format(slug=endpoint["slug"]))
+    assert records["versions"] == [endpoint["version"]]
+    assert records["units"][:5] == [7, 20, 8, 100, 900]

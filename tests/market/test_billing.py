@@ -129,7 +129,7 @@ class TestBilling:
     def test_usage_and_cost_are_shown_before_they_are_charged(self, buyer, order):
         make_calls(order.entitlement.source, 500)
         access = queries.entitlements_of(buyer.namespace).items[0]
-        assert (access.used_units, access.left_calls, access.charged_minor) == (500, 3_600, 100)
+        assert (access.used_units, access.left_units, access.charged_minor) == (500, 3_600, 100)
 
     def test_a_ledger_that_does_not_add_up_is_reported(self, order):
         billing.check_ledger()

@@ -106,11 +106,11 @@ def test_each_threshold_of_a_quota_is_told_once_to_those_who_manage_the_money(wo
     assert (warn_of_use(), told()) == (0, [])
     make_calls(world.entitlement.source, 1, first=49)
     assert [warn_of_use(), warn_of_use()] == [1, 0]
-    half = "50% of the calls to Calls."
+    half = "50% of the calls of Calls."
     assert sorted(told()) == [("ben", half), ("clinic-owner", half)]
     make_calls(world.entitlement.source, 50, first=50)
     assert [warn_of_use(), warn_of_use()] == [1, 0]
-    spent = "all of the calls to Calls. Further calls are refused until more are bought."
+    spent = "all of the calls of Calls. Further calls are refused until more are bought."
     assert sorted(told()) == sorted((name, text) for name in ("ben", "clinic-owner") for text in (half, spent))
 
 
@@ -146,7 +146,7 @@ def test_the_library_tells_seats_calls_of_each_token_and_caps(world, client) -> 
     give_seat(world.clinic.actor, order.entitlement, "ann")
     path = "namespaces/clinic/access"
     seats, calls = Caller(client, texts["clinic-owner"]).call("GET", path).json()["items"]
-    assert (seats["seats"], calls["seats"], seats["left_calls"]) == ({"total": 4, "taken": 1, "left": 3}, None, 28)
+    assert (seats["seats"], calls["seats"], seats["left_units"]) == ({"total": 4, "taken": 1, "left": 3}, None, 28)
     assert [(each["member"], each["token_name"], each["calls"]) for each in calls["used_by"]] == [
         ("ann", "a token", 2),
         ("clinic-owner", "a token", 1),

@@ -97,8 +97,8 @@ def test_what_costs_nothing_has_no_invoice(seller, buyer):
 
 def test_prepaid_calls_are_invoiced_by_tier_when_they_are_bought(calls):
     assert said(Invoice.objects.get()) == [
-        ("Digits: Pay per call: calls 1 to 100", 100, "0.20 CRD / call", 2000),
-        ("Digits: Pay per call: calls 101 to 150", 50, "0.10 CRD / call", 500),
+        ("Digits: Pay per use: calls 1 to 100", 100, "0.20 CRD / call", 2000),
+        ("Digits: Pay per use: calls 101 to 150", 50, "0.10 CRD / call", 500),
     ]
 
 
@@ -262,7 +262,7 @@ def test_lines_of_an_order_sum_to_what_was_paid(steps, quantity, price, discount
     paid = gross - off
     if not paid:
         return
-    bought = Bought("T", "JPY", quantity, paid, off, "C", paid * tax // 100, 1, price, steps)
+    bought = Bought("T", "JPY", quantity, paid, off, "C", paid * tax // 100, "rows", 1, price, steps)
     lines = invoices.order_lines(bought)
     assert sum(line.total_minor for line in lines) == paid
     assert sum(line.tax_minor for line in lines) == paid * tax // 100
@@ -282,7 +282,9 @@ def test_usage_lines_sum_to_what_was_charged_over_any_cuts(steps, total, include
         marks.append(min(marks[-1] + cut, pack.granted_units))
     told = 0
     for before, used in itertools.pairwise(marks):
-        lines = invoices.usage_lines("T", pack, used_before=before, used=used, say=lambda price: str(Fraction(price)))
+        lines = invoices.usage_lines(
+            "T", "rows", pack, used_before=before, used=used, say=lambda price: str(Fraction(price))
+        )
         assert sum(line.quantity for line in lines) == used - before
         told += sum(line.total_minor for line in lines)
     assert told == charge_upto(pack, marks[-1])

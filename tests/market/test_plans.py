@@ -10,14 +10,14 @@ from common.errors import Conflict, Invalid, NotFound
 from market.models import Plan
 from market.next_call import next_call_of
 from market.policies import plans_on_sale, private_offers, require_plan, visible_listings
-from market.prices import call_price, call_price_in_words, price_of
+from market.prices import price_of, unit_price, unit_price_in_words
 from market.queries import access_of, listing_for
 from market.services import listings
 from market.services.billing import settle_entitlement
 from market.services.ledger import verify_ledger
 from market.services.orders import place_order
 from market.services.refunds import refund_order
-from market.tiers import in_words
+from market.tiers import steps_in_words
 from notices.models import Notice
 from tests.factories.market import (
     agreed,
@@ -54,7 +54,7 @@ class TestVolume:
     def test_calls_are_priced_and_charged_step_by_step(self, seller, buyer):
         plan = plan_of(make_listing(seller, make_endpoint(seller), TIERED))
         assert price_of(plan) == "0.20 CRD / call, then by volume"
-        assert in_words(plan) == [
+        assert steps_in_words(plan) == [
             "Calls 1 to 100: 0.20 CRD each",
             "Calls 101 to 300: 0.15 CRD each",
             "From call 301 on: 0.10 CRD each",
@@ -139,8 +139,8 @@ class TestNextCall:
         ],
     )
     def test_a_price_below_the_minor_unit_is_told_exactly(self, minor, currency, words):
-        assert call_price_in_words(minor, currency) == words
-        assert call_price(minor, currency)[1] is not words.startswith("about")
+        assert unit_price_in_words("calls", minor, currency) == words
+        assert unit_price("calls", minor, currency)[1] is not words.startswith("about")
 
 
 class TestOffers:

@@ -109,7 +109,7 @@ def test_what_one_has_access_to(buyer, download, calls, django_assert_num_querie
     with django_assert_num_queries(2):
         page = queries.entitlements_of(buyer.namespace)
     found = [
-        (each.entitlement.listing.title, each.used_units, each.left_calls, each.charged_minor) for each in page.items
+        (each.entitlement.listing.title, each.used_units, each.left_units, each.charged_minor) for each in page.items
     ]
     assert found == [("Digits", 4, 996, 1), ("Wine", None, None, 0)]
     assert queries.entitlement_for([buyer.namespace.pk], download) == page.items[1].entitlement

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common import clock
+from compute.services import endpoints
 from market.models import Entitlement, Order, Subscription
 from market.services import listings
 from market.services.ledger import earnings, fees, verify_ledger, wallet
@@ -12,6 +13,7 @@ from market.services.overage import charge_due
 from market.services.renewals import renew_due
 from metering.queries import budget_of
 from metering.services import budgets
+from metering.units import Unit
 from notices.models import Notice
 from registry.policies import visible_repos
 from tests.factories.accounts import make_token, make_user
@@ -302,7 +304,7 @@ def test_a_quota_is_a_hard_stop_and_comes_anew_with_each_period(client) -> None:
         story.begin()
         make_calls(source_of(story), 5)
         held = story.api.call("GET", "namespaces/tasters/access").json()["items"][0]
-        assert (held["left_calls"], held["next_call_price"]["amount"], held["subscription"]["state"]) == (
+        assert (held["left_units"], held["next_call_price"]["amount"], held["subscription"]["state"]) == (
             0,
             None,
             "active",
@@ -347,6 +349,31 @@ def test_calls_beyond_the_quota_are_charged_once_early_when_they_are_many_and_at
     assert (
         Entitlement.objects.filter(holder=story.buyer.namespace).first().settled_up_at is not None or charge_due() == 0
     )
+
+
+def test_use_is_charged_afterwards_by_the_unit_where_the_quota_is_nothing(client) -> None:
+    with clock.frozen(START):
+        story = Story(client, MONTHLY, endpoint=True, credits_minor=20_000)
+        endpoints.declare_unit(story.seller.actor, story.subject, Unit.TOKENS, token_input="x")
+        postpaid = MONTHLY | {
+            "unit": "tokens", "price_minor": 1, "included_units": 0, "overage_minor": 30, "overage_units": 10**6
+        }  # fmt: skip
+        plan = listings.add_plan(story.seller.actor, story.listing, **postpaid)
+        story.begin(number=2)
+        make_calls(source_of(story), 3, units=1500)
+        held = story.api.call("GET", "namespaces/tasters/access").json()["items"][0]
+        assert (held["used_units"], held["next_call_price"]["amount"], held["next_call_price"]["unit"]) == (
+            4500,
+            "0.0003",
+            "tokens",
+        )
+        assert plan.unit_size == 1000
+    at(datetime(2026, 2, 28, 12, tzinfo=UTC))
+    beyond = Order.objects.filter(term__kind="overage")
+    # 4.5 thousand at 0.30 are 1.35
+    assert list(beyond.values_list("quantity", "total_minor", "state")) == [(4500, 135, "fulfilled")]
+    assert balance(wallet(story.buyer.namespace, "CRD")) == 20_000 - 2 * 1 - 135
+    assert verify_ledger().is_sound
 
 
 def test_calls_that_cannot_be_charged_hold_up_the_renewal_until_both_are_paid(client) -> None:

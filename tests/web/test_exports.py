@@ -69,7 +69,7 @@ def test_money_of_buyer_and_seller(world, browser):
         "'=cmd|x", "12.00", "0.00", "shop", "fulfilled",
     )  # fmt: skip
     access = read(browser.get("/library/access.csv?owner=clinic"))[0]
-    assert (access["listing"], access["kind"], access["calls made"], access["plan"]) == (
+    assert (access["listing"], access["kind"], access["used"], access["plan"]) == (
         "'=cmd|x",
         "model",
         "",
@@ -137,4 +137,4 @@ def test_calls_of_a_prepaid_plan_are_counted_in_the_file(world, browser):
     entitlement = plan.listing.entitlements.get()
     make_calls(entitlement.source, 7)
     row = read(browser.get("/library/access.csv?owner=clinic"))[0]
-    assert (row["calls granted"], row["calls made"], row["calls left"]) == ("15", "7", "8")
+    assert (row["unit"], row["granted"], row["used"], row["left"]) == ("calls", "15", "7", "8")

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from compute.endpoint_policies import visible_endpoints
 from market.models import Coupon, Order, Plan
 from market.services import coupons, listings, orders
-from tests.factories.market import agreed, digest_of, make_calls, plan_of
+from tests.factories.market import agreed, digest_of, give_credits, make_calls, plan_of
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def shown(answer):
 
 def test_a_seller_adds_prices_by_volume_and_the_buyer_reads_them(world, browser, calls):
     browser.force_login(world.shop.user)
-    form = {"kind": "pay_per_use", "price": "", "currency": "JPY", "unit_size": "1", "refund_window_days": "14"}
+    form = {"kind": "pay_per_use", "price": "", "currency": "JPY", "priced_by": "calls:1", "refund_window_days": "14"}
     for tiers, why in {
         "1000 = 5": "Write a step a line",
         "1000: 5.5\nrest: 4": "JPY has no digits after the point.",
@@ -39,6 +40,43 @@ def test_a_seller_adds_prices_by_volume_and_the_buyer_reads_them(world, browser,
     assert "From call 1,001 on: 4 JPY each" in text
 
 
+def test_an_endpoint_is_priced_by_the_second_once_its_owner_says_so(world, browser, calls):
+    browser.force_login(world.shop.user)
+    form = {"kind": "pay_per_use", "price": "5", "currency": "CRD", "priced_by": "seconds:1000", "included_units": "2"}
+    form |= {"tiers": "60: 5.00\nrest: 4.00", "refund_window_days": "14"}
+    assert browser.post(f"/sell/{calls.uuid}/plans", form).status_code == 400
+    here = f"/endpoints/shop/{visible_endpoints(world.shop.actor).get(uuid=calls.subject_uuid).name}"
+    refused = browser.post(f"{here}/unit", {"unit": "tokens"})
+    assert (refused.status_code, "Name the input" in shown(refused)) == (400, True)
+    assert browser.post(f"{here}/unit", {"unit": "seconds", "token_input": "x"}).status_code == 302
+    assert browser.post(f"/sell/{calls.uuid}/plans", form).status_code == 302
+    plan = plan_of(calls, 2)
+    assert (plan.unit, plan.unit_size, plan.included_units, plan.tiers) == (
+        "seconds", 1000, 2000, [[60_000, 500], [None, 400]],
+    )  # fmt: skip
+    browser.force_login(world.clinic.user)
+    text = shown(browser.get(f"/listings/shop/{calls.slug}"))
+    for words in (
+        "5.00 CRD / second, then by volume",
+        "Seconds 1 to 60: 5.00 CRD each",
+        "From second 61 on: 4.00 CRD each",
+        "2 seconds are free with each order",
+        "A call counts as what the model computes for it, by the millisecond",
+    ):
+        assert words in text
+    checkout = f"/listings/shop/{calls.slug}/checkout?plan={plan.uuid}"
+    assert "How many seconds" in shown(browser.get(checkout))
+    give_credits(world.clinic, 40_000, key="seconds")
+    order = {"buyer_namespace": "clinic", "quantity": "70", "accept": "on", "key": "s"}
+    assert browser.post(checkout, order | {"accept_terms": digest_of(plan.uuid)}).status_code == 302
+    entitlement = calls.entitlements.get()
+    assert (entitlement.granted_units, entitlement.held_minor) == (72_000, 60 * 500 + 10 * 400)
+    make_calls(entitlement.source, 1, units=3500)
+    page = shown(browser.get("/library?owner=clinic"))
+    assert "Seconds 3.5 of 72" in page
+    assert "The next second costs 5.00 CRD. Seconds left: 68.5 paid in advance." in page
+
+
 def test_the_price_of_the_next_call_stands_where_it_is_made(world, browser, calls):
     order = orders.place_order(
         world.clinic.actor, buyer_namespace="clinic", **agreed(plan_of(calls)), quantity=3, key="calls"
@@ -48,7 +86,7 @@ def test_the_price_of_the_next_call_stands_where_it_is_made(world, browser, call
     for made, sentence in (
         (0, "The next call is free. Calls left: 5 without charge, 3 paid in advance."),
         (6, "The next call costs 0.02 CRD. Calls left: 2 paid in advance."),
-        (8, "No call is left: buy more to go on."),
+        (8, "Nothing is left: buy more to go on."),
     ):
         make_calls(order.entitlement.source, made)
         for path in pages:

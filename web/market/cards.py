@@ -6,10 +6,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from market.next_call import NextCall
-from market.prices import call_price_in_words, price_of
+from market.prices import price_of, unit_price_in_words
 from market.stars import average
 from market.states import PlanKind
-from market.tiers import in_words
+from market.tiers import steps_in_words
+from metering.units import SCALE, Unit, in_words, number_of, singular
 from web.links import listing_url, with_query
 from web.market.subscription_words import subscription_details
 
@@ -121,23 +122,35 @@ class PlanView:
         )
 
 
+_HOW: dict[Unit, str] = {
+    Unit.ROWS: "A call counts as the rows that it sends",
+    Unit.SECONDS: "A call counts as what the model computes for it, by the millisecond",
+    Unit.TOKENS: "A call counts as the tokens that it sends",
+}
+
+
 def _details(listing: "Listing", plan: "Plan") -> list[str]:
     is_endpoint = listing.subject_kind == "endpoint"
     details = []
     if plan.kind == PlanKind.SUBSCRIPTION:
         details += subscription_details(plan, is_endpoint=is_endpoint)
     elif plan.kind == PlanKind.PAY_PER_USE:
-        details.append("Prepaid: calls are charged as you make them")
-        details += in_words(plan)
-        if plan.unit_size > 1 and not plan.tiers:
-            each = call_price_in_words(Fraction(plan.price_minor, plan.unit_size), plan.currency)
-            details.append(f"The next call: {each}")
+        details.append(f"Prepaid: {plan.unit} are charged as you use them")
+        details += steps_in_words(plan)
+        if plan.unit_size > SCALE[Unit(plan.unit)] and not plan.tiers:
+            each = unit_price_in_words(plan.unit, Fraction(plan.price_minor, plan.unit_size), plan.currency)
+            details.append(f"The next {singular(plan.unit)}: {each}")
         if plan.included_units:
-            details.append(f"{plan.included_units:,} calls are free with each order")
+            is_one = plan.included_units == SCALE[Unit(plan.unit)]
+            details.append(
+                f"{in_words(plan.unit, plan.included_units)} {'is' if is_one else 'are'} free with each order"
+            )
+        if plan.unit in _HOW:
+            details.append(_HOW[Unit(plan.unit)])
     elif is_endpoint:
         each = " with each seat" if plan.per_seat else ""
-        limited = plan.included_units is not None
-        details.append(f"{plan.included_units:,} calls{each}" if limited else "Calls without limit")
+        given = in_words(plan.unit, plan.included_units) if plan.included_units is not None else ""
+        details.append(f"{given}{each}" if given else "Calls without limit")
     else:
         details.append("Download of the repository, later versions included")
     if plan.per_seat:
@@ -153,16 +166,16 @@ def next_call_in_words(found: NextCall | None) -> str:
     if found is None:
         return ""
     if found.price is None:
-        return "No call is left: buy more to go on."
+        return "Nothing is left: buy more to go on."
     if found.paid_left is None:
         return "The next call is free; there is no limit."
     left = []
     if found.included_left:
-        left.append(f"{found.included_left:,} without charge")
+        left.append(f"{number_of(found.unit, found.included_left)} without charge")
     if found.paid_left:
-        left.append(f"{found.paid_left:,} paid in advance")
+        left.append(f"{number_of(found.unit, found.paid_left)} paid in advance")
     if found.beyond_left:
-        left.append(f"{found.beyond_left:,} beyond the quota, charged when the period is over")
-    price = call_price_in_words(found.price, found.currency)
+        left.append(f"{number_of(found.unit, found.beyond_left)} beyond the quota, charged when the period is over")
+    price = unit_price_in_words(found.unit, found.price, found.currency)
     cost = "is free" if price == "free" else f"costs {price}"
-    return f"The next call {cost}. Calls left: {', '.join(left)}."
+    return f"The next {singular(found.unit)} {cost}. {found.unit.capitalize()} left: {', '.join(left)}."

@@ -13,6 +13,7 @@ from market.approval_policies import asking_limits
 from market.queries import wallets
 from market.showing import channel_choices
 from market.states import REVIEW_CHECKS, PlanKind, Visibility
+from metering.units import SCALE, SIZES, Unit, per, singular
 from web.market.fields import LocalDateTimeField, tiers_from
 from web.namespaces import acting_namespaces
 
@@ -75,9 +76,10 @@ class CheckoutForm(forms.Form):
         if plan.kind == PlanKind.FREE:
             del self.fields["coupon"]
         if plan.kind == PlanKind.PAY_PER_USE:
-            unit = "calls" if plan.unit_size == 1 else f"packs of {plan.unit_size:,} calls"
-            self.fields["quantity"].label = f"How many {unit}"
-            self.fields["quantity"].help_text = "Prepaid; unused calls can be returned."
+            is_one = plan.unit_size == SCALE[Unit(plan.unit)]
+            packs = plan.unit if is_one else f"packs of {per(plan.unit, plan.unit_size)}"
+            self.fields["quantity"].label = f"How many {packs}"
+            self.fields["quantity"].help_text = "Prepaid; what is not used can be returned."
         elif plan.per_seat:
             self.fields["quantity"].label = "How many seats"
             self.fields["quantity"].help_text = "An organisation gives them to its members and teams; a person has one."
@@ -239,25 +241,19 @@ class PlanForm(forms.Form):
     price = forms.CharField(max_length=30, required=False, label="Price", help_text="Leave empty for a free plan.")
     currency = forms.ChoiceField(choices=[(code, code) for code in sorted(EXPONENTS)], initial=CREDIT, label="Currency")
     name = forms.CharField(max_length=80, required=False, label="Name of the plan")
-    unit_size = forms.TypedChoiceField(
-        choices=[(1, "each call"), (1000, "1,000 calls")],
-        coerce=int,
-        initial=1,
-        label="The price is for",
-        required=False,
-    )
+    priced_by = forms.ChoiceField(label="The price is for", required=False)
     tiers = forms.CharField(
         max_length=600,
         required=False,
         label="Prices by volume",
-        help_text="In place of the price: up to how many calls, a colon, the price; a step a line. 1000: 0.20, then rest: 0.10.",
+        help_text="In place of the price: up to how many, a colon, the price; a step a line. 1000: 0.20, then rest: 0.10.",
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "code"}),
     )
     included_units = forms.IntegerField(
         min_value=0,
         required=False,
-        label="Calls included",
-        help_text="Of a subscription: in each period. Empty: without limit.",
+        label="Included",
+        help_text="Calls, rows, seconds or tokens, as the price is for. Of a subscription: in each period. Empty: without limit.",
     )
     interval = forms.ChoiceField(
         choices=[("month", "each month"), ("year", "each year")], required=False, label="A subscription is paid"
@@ -272,20 +268,20 @@ class PlanForm(forms.Form):
     overage = forms.CharField(
         max_length=30,
         required=False,
-        label="Price beyond the calls included",
-        help_text="Of a subscription, for one call or for 1,000. Empty: when the calls are used up, the next one is refused.",
+        label="Price beyond what is included",
+        help_text="Of a subscription. Empty: when it is used up, the next call is refused.",
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
     )
     overage_units = forms.IntegerField(
         min_value=1,
         required=False,
-        label="Calls beyond at most",
+        label="Beyond at most",
         help_text="In one period, so that no bill is without end.",
     )
     per_seat = forms.BooleanField(
         required=False,
         label="The price is for one seat",
-        help_text="An organisation orders some seats and gives them to members and teams. Not for free plans and prepaid calls.",
+        help_text="An organisation orders some seats and gives them to members and teams. Not for free plans and prepaid use.",
     )
     refund_window_days = forms.IntegerField(min_value=0, max_value=365, initial=14, label="Days to return it")
     offered_to = forms.CharField(
@@ -298,7 +294,8 @@ class PlanForm(forms.Form):
     offer_ends_at = LocalDateTimeField(required=False, label="The offer ends")
     offer_note = forms.CharField(max_length=500, required=False, label="Note to the buyer")
 
-    def __init__(self, *args: Any, is_endpoint: bool, zone: str = "UTC", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, unit: str | None, zone: str = "UTC", **kwargs: Any) -> None:
+        """`unit`: what the endpoint declares; None for files."""
         super().__init__(*args, **kwargs)
         self.fields["offer_ends_at"].zone = zone  # type: ignore[attr-defined]
         self.fields["offer_ends_at"].help_text = f"In the time zone of your account, {zone.replace('_', ' ')}."
@@ -307,10 +304,15 @@ class PlanForm(forms.Form):
             (PlanKind.ONE_TIME.value, "One-time purchase"),
             (PlanKind.SUBSCRIPTION.value, "Subscription"),
         ]
-        if is_endpoint:
-            kinds.append((PlanKind.PAY_PER_USE.value, "Pay per call"))
+        if unit is not None:
+            kinds.append((PlanKind.PAY_PER_USE.value, "Pay per use"))
+            self.fields["priced_by"].choices = [  # type: ignore[attr-defined]
+                (f"{each}:{size}", f"each {singular(each)}" if size == SCALE[each] else per(each, size))
+                for each in dict.fromkeys((Unit.CALLS, Unit(unit)))
+                for size in SIZES[each]
+            ]
         else:
-            for name in ("unit_size", "included_units", "tiers", "overage", "overage_units"):
+            for name in ("priced_by", "included_units", "tiers", "overage", "overage_units"):
                 del self.fields[name]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
 
@@ -326,10 +328,23 @@ class PlanForm(forms.Form):
             cleaned["tiers"] = tiers_from(cleaned.get("tiers", ""), cleaned.get("currency", CREDIT))
         except Invalid as error:
             self.add_error("tiers", error.message)
-        if "unit_size" in self.fields and not cleaned.get("unit_size"):
-            cleaned["unit_size"] = 1
         self._clean_subscription(cleaned)
+        self._clean_units(cleaned)
         return cleaned
+
+    def _clean_units(self, cleaned: dict[str, Any]) -> None:
+        """People speak of seconds; what is counted are milliseconds."""
+        unit, _, size = cleaned.pop("priced_by", "").partition(":")
+        if not unit:
+            return
+        is_by_use = cleaned.get("kind") == PlanKind.PAY_PER_USE or cleaned.get("overage_minor") is not None
+        cleaned |= {"unit": unit, "unit_size": int(size) if is_by_use or cleaned.get("tiers") else 1}
+        scale = SCALE[Unit(unit)]
+        for name in ("included_units", "overage_units"):
+            if cleaned.get(name) is not None:
+                cleaned[name] *= scale
+        if cleaned.get("tiers"):
+            cleaned["tiers"] = [(up_to and up_to * scale, price) for up_to, price in cleaned["tiers"]]
 
     def _clean_subscription(self, cleaned: dict[str, Any]) -> None:
         text = cleaned.pop("overage", "")

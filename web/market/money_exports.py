@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from common.money import Money
 from market import queries
+from market.invoices import counted_in
 from market.prices import price_of
 from web.exports import PAGE, Cell, amount, every
 
@@ -18,7 +19,7 @@ ORDERS = [
     "date", "listing", "plan", "price", "quantity", "discount", "total", "returned", "currency", "state", "buyer", "seller", "paid", "order",
 ]  # fmt: skip
 ACCESS = [
-    "listing", "kind", "seller", "plan", "since", "calls granted", "calls made", "calls left", "charged", "currency", "order",
+    "listing", "kind", "seller", "plan", "since", "unit", "granted", "used", "left", "charged", "currency", "order",
 ]  # fmt: skip
 EARNED = ["listing", "orders", "paid by buyers", "returned", "earned", "currency"]
 
@@ -60,9 +61,10 @@ def access(owner: "Namespace") -> Iterator[Row]:
             listing.namespace.name,
             order.plan.name,
             entitlement.created_at,
+            counted_in(entitlement.order.plan.unit) if each.used_units is not None else "",
             entitlement.granted_units,
             each.used_units,
-            each.left_calls,
+            each.left_units,
             amount(Money(each.charged_minor, order.currency)),
             order.currency,
             str(order.uuid),

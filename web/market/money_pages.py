@@ -18,6 +18,7 @@ from market.prices import price_of
 from market.services.subscription_periods import is_past
 from market.statements import is_royalty
 from market.states import OrderState, PlanKind
+from metering.units import in_words, number_of
 from web.links import listing_url, order_url, with_query
 from web.market.cards import next_call_in_words
 from web.market.document_links import Link, documents_about
@@ -134,8 +135,10 @@ class OrderPage:
     accepted_by: str
     disputes: list[DisputeRow]
     money_back: MoneyBack
-    used_units: int | None
-    granted_units: int | None
+    used: str
+    """Empty: nothing to call."""
+    used_label: str
+    granted: str
     documents: list[Link]
 
     @classmethod
@@ -153,6 +156,7 @@ class OrderPage:
         )
         entitlement: Entitlement | None = getattr(order, "entitlement", None)
         access = queries.access_of(entitlement) if entitlement else None
+        unit, granted = order.plan.unit, entitlement.granted_units if entitlement else None
         acceptance = getattr(order, "acceptance", None)
         by = acceptance.accepted_by if acceptance else None
         subject = subject_of(actor, order.listing.subject_kind, order.listing.subject_uuid, order.listing.channel)
@@ -178,8 +182,9 @@ class OrderPage:
             approval_href=f"/approvals/{order.uuid}" if order.state == OrderState.AWAITING_APPROVAL else "",
             disputes=disputes_of(order),
             money_back=MoneyBack.of(actor, order),
-            used_units=access.used_units if access else None,
-            granted_units=entitlement.granted_units if entitlement else None,
+            used=number_of(unit, access.used_units) if access and access.used_units is not None else "",
+            used_label=f"{unit.capitalize()} used",
+            granted=f"{number_of(unit, granted)} bought" if granted is not None else "without limit",
             documents=documents_about(actor, order),
         )
 
@@ -196,6 +201,9 @@ class AccessRow:
     plan: str
     since: datetime
     used: int | None
+    unit_label: str
+    use: str
+    """What is used, in words; of how much, where there is a limit."""
     left: int | None
     granted: int | None
     low: int
@@ -394,10 +402,19 @@ def _movements(entries: list) -> list[MovementRow]:
     return rows
 
 
+def _use_in_words(unit: str, used: int | None, granted: int | None) -> str:
+    if used is None:
+        return ""
+    return (
+        f"{in_words(unit, used)} used" if granted is None else f"{number_of(unit, used)} of {number_of(unit, granted)}"
+    )
+
+
 def _access_row(access: queries.Access, detail: AccessDetail) -> AccessRow:
     entitlement = access.entitlement
     listing = entitlement.listing
     granted = entitlement.granted_units
+    unit = entitlement.order.plan.unit
     return AccessRow(
         title=listing.title,
         kind=listing.subject_kind,
@@ -409,7 +426,9 @@ def _access_row(access: queries.Access, detail: AccessDetail) -> AccessRow:
         plan=entitlement.order.plan.name,
         since=entitlement.created_at,
         used=access.used_units,
-        left=access.left_calls,
+        unit_label=unit.capitalize(),
+        use=_use_in_words(unit, access.used_units, granted),
+        left=access.left_units,
         granted=granted,
         low=(granted or 0) * 3 // 4,
         high=(granted or 0) * 19 // 20,

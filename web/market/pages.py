@@ -58,7 +58,7 @@ FACET_TITLES = {
 FACET_VALUES = 12
 """Values shown of one facet; the most frequent stand first, a chosen one is always shown."""
 SORT_TITLES = {"relevance": "Best match", "popular": "Most bought", "rated": "Best rated", "newest": "Newest"}
-PRICE_TITLES = {"free": "Free", "one_time": "One-time", "pay_per_use": "Pay per call"}
+PRICE_TITLES = {"free": "Free", "one_time": "One-time", "pay_per_use": "Pay per use"}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from common.errors import Conflict, Invalid
 from market.policies import require_listing_by_uuid, require_plan
 from market.services import images, listings
 from market.states import ListingState
+from market.subjects import declared_unit
 from web.forms import submit
 from web.market.fields import zone_of
 from web.market.forms import ImageForm, ListingForm, NewListingForm, PlanForm
@@ -55,7 +56,7 @@ def editor(request: Request, uuid: UUID) -> HttpResponse:
 @require_POST
 def plan_addition(request: Request, uuid: UUID) -> HttpResponse:
     listing = require_listing_by_uuid(request.actor, uuid, Action.LISTING_MANAGE)
-    plan_form = PlanForm(request.POST, is_endpoint=listing.subject_kind == "endpoint", zone=zone_of(request.user))
+    plan_form = PlanForm(request.POST, unit=declared_unit(listing), zone=zone_of(request.user))
     if submit(plan_form, listings.add_plan, request.actor, listing):
         messages.success(request, "The plan is added.")
         return HttpResponseRedirect(f"/sell/{uuid}")
@@ -135,7 +136,7 @@ def _editor(
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    plan_form = plan_form or PlanForm(is_endpoint=listing.subject_kind == "endpoint", zone=zone_of(request.user))
+    plan_form = plan_form or PlanForm(unit=declared_unit(listing), zone=zone_of(request.user))
     page = EditorPage.of(
         request.actor,
         listing,

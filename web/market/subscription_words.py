@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from common.money import Money, format_money
 from market.states import SUBSCRIPTIONS, PlanKind, SubscriptionState
-from market.tiers import in_words
+from market.tiers import steps_in_words
+from metering.units import in_words, per
 from web.links import subscription_url
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def subscription_details(plan: "Plan", *, is_endpoint: bool) -> list[str]:
         return [*details, "Download of the repository, later versions included"]
     if plan.included_units is None:
         return [*details, "Calls without limit"]
-    details.append(f"{plan.included_units:,} calls each {plan.interval}")
-    if plan.overage_minor is None:
-        return [*details, "When they are used up, the next one is refused"]
-    unit = "call" if plan.unit_size == 1 else f"{plan.unit_size:,} calls"
+    details.append(f"{in_words(plan.unit, plan.included_units)} each {plan.interval}")
+    if plan.overage_minor is None or plan.overage_units is None:
+        return [*details, "When they are used up, the next call is refused"]
     price = format_money(Money(plan.overage_minor, plan.currency))
-    details += in_words(plan) or [f"Beyond that {price} / {unit}"]
-    return [*details, f"At most {plan.overage_units:,} calls beyond, paid when the {plan.interval} is over"]
+    details += steps_in_words(plan) or [f"Beyond that {price} / {per(plan.unit, plan.unit_size)}"]
+    most = in_words(plan.unit, plan.overage_units)
+    return [*details, f"At most {most} beyond, paid when the {plan.interval} is over"]
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,31 @@
 """Forms of endpoints. Fields have the names of the services' arguments."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 
 from accounts.actors import Actor
 from accounts.permissions import Action
 from compute.endpoint_states import EndpointVisibility
+from metering.units import Unit
 from registry.build_queries import graph_builds_of
 from web.namespaces import namespace_choices
 from web.work.job_forms import title_of, versions_offered
+
+if TYPE_CHECKING:
+    from compute.models import Endpoint
 
 VISIBILITIES = [
     (EndpointVisibility.PRIVATE.value, "Private: those with a role or a grant"),
     (EndpointVisibility.ORGANIZATION.value, "Organisation: every member may call it"),
     (EndpointVisibility.PUBLIC.value, "Public: everybody finds it; calling takes a grant or a purchase"),
+]
+
+UNITS = [
+    (Unit.CALLS.value, "Calls alone"),
+    (Unit.ROWS.value, "Rows: what a call sends along the first axis of its first input"),
+    (Unit.SECONDS.value, "Seconds: what the model computes for a call, by the millisecond"),
+    (Unit.TOKENS.value, "Tokens: the elements of one input"),
 ]
 
 
@@ -82,6 +93,25 @@ class UpdateForm(ModelForm):
     def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["version_uuid"].offer(actor)  # type: ignore[attr-defined]
+
+
+class UnitForm(forms.Form):
+    """`unit` and, for tokens, `token_input`."""
+
+    unit = forms.ChoiceField(choices=UNITS, label="Plans may be priced by", widget=forms.RadioSelect)
+    token_input = forms.ChoiceField(required=False, label="Input whose elements are the tokens")
+
+    def __init__(self, endpoint: "Endpoint", *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("initial", {"unit": endpoint.unit, "token_input": endpoint.token_input})
+        super().__init__(*args, **kwargs)
+        inputs = (endpoint.signature or endpoint.next_signature).get("inputs", [])
+        names = [(each["name"], each["name"]) for each in inputs]
+        self.fields["token_input"].choices = [("", "for tokens only"), *names]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        unit = Unit(given.get("unit", Unit.CALLS))
+        return given | {"unit": unit, "token_input": given.get("token_input", "") if unit == Unit.TOKENS else ""}
 
 
 class VisibilityForm(forms.Form):

@@ -99,6 +99,7 @@ class EndpointPage:
     calls_total: int
     update_form: forms.Form | None
     visibility_form: forms.Form | None
+    unit_form: forms.Form | None
     sharing: Sharing | None
 
     @classmethod
@@ -109,6 +110,7 @@ class EndpointPage:
         update_form: forms.Form | None = None,
         visibility_form: forms.Form | None = None,
         share_form: forms.Form | None = None,
+        unit_form: forms.Form | None = None,
     ) -> "EndpointPage":
         row = EndpointRow.of(endpoint)
         signature = endpoint.signature or endpoint.next_signature
@@ -150,6 +152,7 @@ class EndpointPage:
             calls_total=sum(n for _, n in days),
             update_form=update_form if can_write and endpoint.state in SERVING else None,
             visibility_form=visibility_form if can_admin else None,
+            unit_form=unit_form if can_admin else None,
             sharing=Sharing.of(endpoint, share_form, row.href) if can_admin and share_form else None,
         )
 

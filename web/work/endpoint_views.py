@@ -22,7 +22,7 @@ from web.forms import submit
 from web.links import endpoint_url
 from web.render import Request, form_status, render, render_part
 from web.sharing import ENDPOINT_LEVELS, ShareForm, share_with, take_back
-from web.work.endpoint_forms import DeployForm, UpdateForm, VisibilityForm, model_value
+from web.work.endpoint_forms import DeployForm, UnitForm, UpdateForm, VisibilityForm, model_value
 from web.work.endpoint_pages import EndpointPage, EndpointsPage
 from web.work.pages import DeployPage
 
@@ -91,6 +91,16 @@ def visibility(request: Request, namespace: str, name: str) -> HttpResponse:
 
 
 @require_POST
+def unit(request: Request, namespace: str, name: str) -> HttpResponse:
+    found = require_endpoint(request.actor, namespace, name, Action.ENDPOINT_ADMIN)
+    form = UnitForm(found, request.POST)
+    if submit(form, endpoints.declare_unit, request.actor, found):
+        messages.success(request, "That is saved: new plans may be priced by it.")
+        return HttpResponseRedirect(_url(found))
+    return _page(request, found, unit_form=form, status=400)
+
+
+@require_POST
 def shares(request: Request, namespace: str, name: str) -> HttpResponse:
     found = require_endpoint(request.actor, namespace, name, Action.ENDPOINT_ADMIN)
     form = ShareForm(ENDPOINT_LEVELS, request.POST)
@@ -149,6 +159,7 @@ def _page(
     *,
     update_form: UpdateForm | None = None,
     share_form: ShareForm | None = None,
+    unit_form: UnitForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
     page = EndpointPage.of(
@@ -158,6 +169,7 @@ def _page(
         or UpdateForm(request.actor, initial={"version_uuid": model_value(found.version_uuid, found.build_uuid)}),
         VisibilityForm(initial={"visibility": found.visibility}),
         share_form or ShareForm(ENDPOINT_LEVELS),
+        unit_form or UnitForm(found),
     )
     return render(request, "work/endpoint.html", page, status=status)
 

@@ -21,6 +21,7 @@ urlpatterns = [
     path(f"{_ENDPOINT}/usage.csv", endpoint_views.usage, name="endpoint-usage"),
     path(f"{_ENDPOINT}/version", endpoint_views.update, name="endpoint-version"),
     path(f"{_ENDPOINT}/visibility", endpoint_views.visibility, name="endpoint-visibility"),
+    path(f"{_ENDPOINT}/unit", endpoint_views.unit, name="endpoint-unit"),
     path(f"{_ENDPOINT}/shares", endpoint_views.shares, name="endpoint-shares"),
     path(f"{_ENDPOINT}/shares/removal", endpoint_views.share_removal, name="endpoint-share-removal"),
     path(f"{_ENDPOINT}/stopping", endpoint_views.stopping, name="endpoint-stopping"),

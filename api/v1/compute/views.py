@@ -21,6 +21,7 @@ from compute.endpoint_states import EndpointVisibility
 from compute.services import endpoints, jobs
 from metering.meters import Meter
 from metering.queries import daily_usage
+from metering.units import Unit
 
 
 class Recipes(View):
@@ -155,11 +156,15 @@ class Endpoint(View):
 
     @extend_schema(request=wire.EndpointChange, responses=wire.EndpointWire, tags=["compute"])
     def patch(self, request: Request, namespace: str, name: str) -> Response:
-        """Move it to another version, start or stop it, change who learns of it."""
+        """Move it to another version, start or stop it, change who learns of it, declare what its use is sold by."""
         given = self.given(wire.EndpointChange, partial=True)
         row = self._endpoint(Action.ENDPOINT_DISCOVER)
         if "visibility" in given:
             endpoints.change_visibility(self.actor, row, EndpointVisibility(given["visibility"]))
+        if "unit" in given:
+            endpoints.declare_unit(self.actor, row, Unit(given["unit"]), token_input=given.get("token_input", ""))
+        elif "token_input" in given:
+            raise Invalid("Say the unit, too: only tokens are counted in one input.", fields={"unit": "needed"})
         if given.get("is_running") is False:
             endpoints.stop(self.actor, row)
         if given.get("is_running") is True:

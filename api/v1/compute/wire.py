@@ -8,6 +8,7 @@ from compute.endpoint_queries import addresses
 from compute.endpoint_states import EndpointState, EndpointVisibility
 from compute.queries import job_progress
 from compute.states import JobState
+from metering.units import Unit
 
 if TYPE_CHECKING:
     from backends.programs.catalogue import Recipe
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from compute.queries import JobCost, LogPage
 
 ENDPOINT_VISIBILITIES = [each.value for each in EndpointVisibility]
+UNITS = [each.value for each in Unit]
 
 
 class ParameterWire(serializers.Serializer):
@@ -136,6 +138,13 @@ class EndpointChange(serializers.Serializer):
     build = serializers.UUIDField(required=False, allow_null=True)
     visibility = serializers.ChoiceField(ENDPOINT_VISIBILITIES, required=False)
     is_running = serializers.BooleanField(required=False)
+    unit = serializers.ChoiceField(UNITS, required=False, help_text="What its use may be sold by, beside calls.")
+    token_input = serializers.CharField(
+        max_length=160,
+        required=False,
+        allow_blank=True,
+        help_text="With `unit` tokens: the input whose elements are counted.",
+    )
 
 
 class EndpointWire(serializers.Serializer):
@@ -144,6 +153,8 @@ class EndpointWire(serializers.Serializer):
     name = serializers.CharField()
     slug = serializers.CharField()
     visibility = serializers.ChoiceField(ENDPOINT_VISIBILITIES)
+    unit = serializers.ChoiceField(UNITS, help_text="What its use may be sold by, beside calls.")
+    token_input = serializers.CharField(allow_blank=True)
     state = serializers.ChoiceField([each.value for each in EndpointState])
     problem = serializers.CharField(allow_blank=True)
     version = serializers.UUIDField(allow_null=True)
@@ -237,6 +248,8 @@ def endpoint(row: "Endpoint") -> dict[str, Any]:
         "name": row.name,
         "slug": row.slug,
         "visibility": row.visibility,
+        "unit": row.unit,
+        "token_input": row.token_input,
         "state": row.state,
         "problem": row.problem,
         "version": row.version_uuid,

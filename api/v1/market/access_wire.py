@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from api.v1.market.wire import SUBJECTS
-from market.prices import call_price
+from api.v1.market.wire import SUBJECTS, UNITS
+from market.prices import unit_price
 from market.states import SubscriptionState
 
 if TYPE_CHECKING:
@@ -18,17 +18,19 @@ SUBSCRIPTION_STATES = [each.value for each in SubscriptionState]
 
 
 class NextCallWire(serializers.Serializer):
-    """What the next call costs, as of the calls that have been counted."""
+    """What the next call, row, second or token costs, as of the use that has been counted. What is left is counted in `unit`, seconds in
+    milliseconds."""
 
+    unit = serializers.ChoiceField(UNITS)
     amount = serializers.CharField(
         allow_null=True,
-        help_text="In the currency, six digits below its minor unit at most, `0.0025`; null when no call is left.",
+        help_text="In the currency, six digits below its minor unit at most, `0.0025`; null when nothing is left.",
     )
     is_exact = serializers.BooleanField()
     currency = serializers.CharField()
-    included_left = serializers.IntegerField(help_text="Calls left that cost nothing.")
-    paid_left = serializers.IntegerField(allow_null=True, help_text="Calls left that are paid; null without limit.")
-    beyond_left = serializers.IntegerField(help_text="Calls left beyond the quota of a subscription, charged later.")
+    included_left = serializers.IntegerField(help_text="Left that costs nothing.")
+    paid_left = serializers.IntegerField(allow_null=True, help_text="Left that is paid; null without limit.")
+    beyond_left = serializers.IntegerField(help_text="Left beyond the quota of a subscription, charged later.")
 
 
 class RunningWire(serializers.Serializer):
@@ -61,7 +63,7 @@ class AccessWire(serializers.Serializer):
     subject_kind = serializers.ChoiceField(SUBJECTS)
     subject_uuid = serializers.UUIDField()
     used_units = serializers.IntegerField(allow_null=True)
-    left_calls = serializers.IntegerField(allow_null=True)
+    left_units = serializers.IntegerField(allow_null=True)
     charged_minor = serializers.IntegerField()
     currency = serializers.CharField()
     next_call_price = NextCallWire(allow_null=True)
@@ -86,7 +88,7 @@ def access(row: "Access", detail: "AccessDetail") -> dict[str, Any]:
         "subject_kind": held.subject_kind,
         "subject_uuid": held.subject_uuid,
         "used_units": row.used_units,
-        "left_calls": row.left_calls,
+        "left_units": row.left_units,
         "charged_minor": row.charged_minor,
         "currency": held.order.currency,
         "next_call_price": next_call(row.next_call) if row.next_call else None,
@@ -111,8 +113,9 @@ def running(row: "Subscription") -> dict[str, Any]:
 
 
 def next_call(row: "NextCall") -> dict[str, Any]:
-    amount, is_exact = (None, True) if row.price is None else call_price(row.price, row.currency)
+    amount, is_exact = (None, True) if row.price is None else unit_price(row.unit, row.price, row.currency)
     return {
+        "unit": row.unit,
         "amount": amount,
         "is_exact": is_exact,
         "currency": row.currency,

@@ -19,6 +19,7 @@ from market.states import (
     Visibility,
 )
 from market.tiers import tiers_of
+from metering.units import Unit
 
 if TYPE_CHECKING:
     from market.models import Coupon, LedgerEntry, Listing, ListingImage, Order, Plan, ReviewEntry
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
 SUBJECTS = [each.value for each in SubjectKind]
 PLANS = [each.value for each in PlanKind]
+UNITS = [each.value for each in Unit]
 INTERVALS = [each.value for each in Interval]
 VISIBILITIES = [each.value for each in Visibility]
 
 
 class TierWire(serializers.Serializer):
-    """Paid calls up to and with number `up_to_units` (null: all further ones) cost `price_minor` for each `unit_size`."""
+    """Paid units up to and with number `up_to_units` (null: all further ones) cost `price_minor` for each `unit_size`."""
 
     up_to_units = serializers.IntegerField(allow_null=True, min_value=1)
     price_minor = serializers.IntegerField(min_value=0)
@@ -47,7 +49,8 @@ class PlanWire(serializers.Serializer):
     name = serializers.CharField()
     price_minor = serializers.IntegerField()
     currency = serializers.CharField()
-    unit_size = serializers.IntegerField()
+    unit = serializers.ChoiceField(UNITS, help_text="What use is counted in; seconds in milliseconds.")
+    unit_size = serializers.IntegerField(help_text="How many of them the price is for.")
     included_units = serializers.IntegerField(allow_null=True)
     refund_window_days = serializers.IntegerField()
     tiers = TierWire(many=True)
@@ -55,9 +58,9 @@ class PlanWire(serializers.Serializer):
     interval = serializers.ChoiceField(INTERVALS, allow_blank=True, help_text="Of a subscription.")
     trial_days = serializers.IntegerField(help_text="Days that cost nothing, with a buyer's first subscription.")
     overage_minor = serializers.IntegerField(
-        allow_null=True, help_text="What `unit_size` calls beyond the quota cost; null: the quota is a hard stop."
+        allow_null=True, help_text="What `unit_size` units beyond the quota cost; null: the quota is a hard stop."
     )
-    overage_units = serializers.IntegerField(allow_null=True, help_text="Calls beyond the quota of a period at most.")
+    overage_units = serializers.IntegerField(allow_null=True, help_text="Units beyond the quota of a period at most.")
     offered_to = serializers.CharField(allow_null=True, help_text="The only buyer of a private offer.")
     offer_ends_at = serializers.DateTimeField(allow_null=True)
     offer_note = serializers.CharField(allow_blank=True)
@@ -69,7 +72,8 @@ class PlanNew(serializers.Serializer):
     name = serializers.CharField(max_length=80, required=False, default="", allow_blank=True)
     price_minor = serializers.IntegerField(min_value=0, required=False, default=0)
     currency = serializers.CharField(max_length=3, required=False, default="CRD")
-    unit_size = serializers.IntegerField(required=False, default=1)
+    unit = serializers.ChoiceField(UNITS, required=False, default=Unit.CALLS.value)
+    unit_size = serializers.IntegerField(required=False, allow_null=True, default=None)
     included_units = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
     refund_window_days = serializers.IntegerField(required=False, default=14, min_value=0)
     tiers = TierWire(many=True, required=False, default=list)
@@ -364,6 +368,7 @@ def plan(row: "Plan") -> dict[str, Any]:
         "name": row.name,
         "price_minor": row.price_minor,
         "currency": row.currency,
+        "unit": row.unit,
         "unit_size": row.unit_size,
         "included_units": row.included_units,
         "refund_window_days": row.refund_window_days,

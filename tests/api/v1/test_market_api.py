@@ -130,7 +130,7 @@ def test_from_a_draft_to_a_refund(world, repo) -> None:
     assert statement(world.buyer, "tasters") == [(-2_500, 7_500), (10_000, 10_000)]
     assert statement(world.seller, "vineyard", "earnings") == [(2_250, 2_250)]
     [access] = world.buyer.call("GET", "namespaces/tasters/access").json()["items"]
-    assert (access["order"], access["subject_uuid"], access["left_calls"]) == (order["uuid"], str(repo.uuid), None)
+    assert (access["order"], access["subject_uuid"], access["left_units"]) == (order["uuid"], str(repo.uuid), None)
     [earned] = world.seller.call("GET", "namespaces/vineyard/earnings").json()["items"]
     assert (earned["orders"], earned["gross_minor"], earned["refunded_minor"]) == (1, 2_500, 0)
     assert world.anybody.call("GET", PLACE).json()["sales"] == 1
@@ -168,7 +168,7 @@ def test_calls_are_prepaid_charged_by_use_and_the_rest_comes_back(world) -> None
     assert (order["total_minor"], money(world)) == (1_200, (8_800, 1_200, 0, 0))
     make_calls(Order.objects.get().entitlement.source, 15)
     [access] = world.buyer.call("GET", "namespaces/tasters/access").json()["items"]
-    assert (access["used_units"], access["left_calls"], access["charged_minor"]) == (15, 30, 300)
+    assert (access["used_units"], access["left_units"], access["charged_minor"]) == (15, 30, 300)
     undone = world.buyer.call("POST", f"orders/{order['uuid']}/refund", {}, **{"Idempotency-Key": "r1"}).json()
     assert (undone["state"], undone["refunded_minor"]) == ("refunded", 900)
     assert money(world) == (9_700, 0, 270, 30)
