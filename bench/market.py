@@ -80,6 +80,7 @@ def trade(orders: int) -> None:
     from market.services import billing  # noqa: PLC0415
     from market.services.orders import place_order  # noqa: PLC0415
     from tests.factories.market import (  # noqa: PLC0415
+        agreed,
         give_credits,
         make_calls,
         make_company,
@@ -90,11 +91,11 @@ def trade(orders: int) -> None:
 
     seller, buyer = make_company("vineyard"), make_company("tasters")
     give_credits(buyer, 1_000_000_000)
-    plan = plan_of(make_listing(seller, make_endpoint(seller), {"kind": "pay_per_use", "price_minor": 7}))
+    wanted = agreed(plan_of(make_listing(seller, make_endpoint(seller), {"kind": "pay_per_use", "price_minor": 7})))
     actor = buyer.actor
 
     def buy(key: str) -> Callable[[], object]:
-        return partial(place_order, actor, buyer_namespace="tasters", plan_uuid=plan.uuid, quantity=1000, key=key)
+        return partial(place_order, actor, buyer_namespace="tasters", **wanted, quantity=1000, key=key)
 
     buy("first")()
     bare, ours = bare_and_ours([buy(f"o{number}") for number in range(2 * orders)])

@@ -1,5 +1,6 @@
 """Forms of buying and selling. Fields have the names of the services' arguments."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -234,6 +235,24 @@ class DecisionForm(forms.Form):
     submission = forms.UUIDField(widget=forms.HiddenInput)
 
 
+_PLAN_GROUPS = (
+    ("Prices by volume", ("tiers",)),
+    ("A subscription", ("interval", "trial_days", "overage", "overage_units")),
+    ("Seats", ("per_seat",)),
+    ("A private offer", ("offered_to", "offer_ends_at", "offer_note")),
+)
+_UNTOUCHED = (None, "", False, "month")
+
+
+@dataclass(frozen=True)
+class FieldGroup:
+    """Some fields of a form under a title; `is_open` where something stands in them, or is wrong."""
+
+    title: str
+    fields: list[forms.BoundField]
+    is_open: bool
+
+
 class PlanForm(forms.Form):
     """Gives `kind` apart from the values that `add_plan` takes by name."""
 
@@ -315,6 +334,23 @@ class PlanForm(forms.Form):
             for name in ("priced_by", "included_units", "tiers", "overage", "overage_units"):
                 del self.fields[name]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
+
+    @property
+    def main_fields(self) -> list[forms.BoundField]:
+        """What every plan is asked."""
+        grouped = {name for _, names in _PLAN_GROUPS for name in names}
+        return [field for field in self if field.name not in grouped]
+
+    @property
+    def groups(self) -> list[FieldGroup]:
+        """What some plans have."""
+        found = []
+        for title, names in _PLAN_GROUPS:
+            fields = [self[name] for name in names if name in self.fields]
+            is_open = any(field.errors or (self.is_bound and field.value() not in _UNTOUCHED) for field in fields)
+            if fields:
+                found.append(FieldGroup(title, fields, is_open))
+        return found
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
