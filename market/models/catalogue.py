@@ -110,7 +110,7 @@ class Plan(models.Model):
     unit_size = models.PositiveIntegerField(default=1)
     """PAY_PER_USE: units in a pack, one of `metering.units.SIZES`. SUBSCRIPTION with overage: how many units `overage_minor` is for. Else 1."""
     included_units = models.BigIntegerField(null=True)
-    """PAY_PER_USE: free units that come with each order. SUBSCRIPTION: units of each period. On an endpoint otherwise: all units
+    """PAY_PER_USE: free units that come with a buyer's first order. SUBSCRIPTION: units of each period. On an endpoint otherwise: all units
     there are. Null without limit, and where nothing is called."""
     per_seat = models.BooleanField(default=False)
     """ONE_TIME and what is paid again and again: the price is that of one seat, and an organisation gives its seats to members

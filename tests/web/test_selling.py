@@ -60,7 +60,7 @@ def test_an_endpoint_is_priced_by_the_second_once_its_owner_says_so(world, brows
         "5.00 CRD / second, then by volume",
         "Seconds 1 to 60: 5.00 CRD each",
         "From second 61 on: 4.00 CRD each",
-        "2 seconds are free with each order",
+        "2 seconds are free with the first order",
         "A call counts as what the model computes for it, by the millisecond",
     ):
         assert words in text

@@ -143,7 +143,7 @@ def _details(listing: "Listing", plan: "Plan") -> list[str]:
         if plan.included_units:
             is_one = plan.included_units == SCALE[Unit(plan.unit)]
             details.append(
-                f"{in_words(plan.unit, plan.included_units)} {'is' if is_one else 'are'} free with each order"
+                f"{in_words(plan.unit, plan.included_units)} {'is' if is_one else 'are'} free with the first order"
             )
         if plan.unit in _HOW:
             details.append(_HOW[Unit(plan.unit)])
