@@ -119,39 +119,32 @@ def edges_at(refs: Collection[Ref]) -> list[tuple[Ref, Ref, str]]:
 
 def edges_into(refs: Collection[Ref], *, relations_but: Collection[str] = ()) -> list[tuple[Ref, Ref, str]]:
     """The edges that end at some things, without those of the relations `relations_but`. Not filtered by rights. One query for 500."""
-    found: list[tuple[Ref, Ref, str]] = []
-    listed = sorted(refs, key=lambda ref: (ref.kind, ref.uuid))
-    for start in range(0, len(listed), 500):
-        batch = set(listed[start : start + 500])
-        edges = (
-            Edge.objects.filter(target__uuid__in=[ref.uuid for ref in batch])
-            .exclude(relation__in=list(relations_but))
-            .select_related("source", "target")
-            .order_by("pk")
-        )
-        for edge in edges:
-            target = Ref(edge.target.kind, edge.target.uuid)
-            if target in batch:
-                found.append((Ref(edge.source.kind, edge.source.uuid), target, edge.relation))
-    return found
+    return _edges_at("target", refs, relations_but)
 
 
 def edges_from(refs: Collection[Ref], *, relations_but: Collection[str] = ()) -> list[tuple[Ref, Ref, str]]:
     """The edges that start at some things, without those of the relations `relations_but`. Not filtered by rights. One query for 500."""
+    return _edges_at("source", refs, relations_but)
+
+
+def _edges_at(side: str, refs: Collection[Ref], relations_but: Collection[str]) -> list[tuple[Ref, Ref, str]]:
     found: list[tuple[Ref, Ref, str]] = []
     listed = sorted(refs, key=lambda ref: (ref.kind, ref.uuid))
     for start in range(0, len(listed), 500):
         batch = set(listed[start : start + 500])
         edges = (
-            Edge.objects.filter(source__uuid__in=[ref.uuid for ref in batch])
+            Edge.objects.filter(**{f"{side}__uuid__in": [ref.uuid for ref in batch]})
             .exclude(relation__in=list(relations_but))
             .select_related("source", "target")
             .order_by("pk")
         )
         for edge in edges:
-            source = Ref(edge.source.kind, edge.source.uuid)
-            if source in batch:
-                found.append((source, Ref(edge.target.kind, edge.target.uuid), edge.relation))
+            ends = {
+                name: Ref(node.kind, node.uuid) for name, node in (("source", edge.source), ("target", edge.target))
+            }
+            # another kind may have the same uuid
+            if ends[side] in batch:
+                found.append((ends["source"], ends["target"], edge.relation))
     return found
 
 
