@@ -178,7 +178,14 @@ def visible_orders(actor: Actor) -> QuerySet[Order]:
     """Orders of the namespaces for which the actor may read orders, and sales of those it sells for; newest first by the
     caller's paging. Staff see all."""
     orders = Order.objects.select_related(
-        "listing__namespace", "plan", "buyer", "seller", "entitlement", "redemption__coupon", "acceptance__terms"
+        "listing__namespace",
+        "plan",
+        "buyer",
+        "seller",
+        "entitlement",
+        "redemption__coupon",
+        "acceptance__terms",
+        "switch__acceptance__terms",
     )
     if actor.is_system or actor.is_staff:
         return orders

@@ -153,7 +153,7 @@ class OrderPage:
         )
         entitlement: Entitlement | None = getattr(order, "entitlement", None)
         access = queries.access_of(entitlement) if entitlement else None
-        acceptance = getattr(order, "acceptance", None)
+        acceptance = order.accepted
         by = acceptance.accepted_by if acceptance else None
         subject = subject_of(actor, order.listing.subject_kind, order.listing.subject_uuid, order.listing.channel)
         return cls(

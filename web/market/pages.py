@@ -1,10 +1,10 @@
 """What shopping pages show: the market, a listing, the checkout."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote as quoted
+from urllib.parse import quote as escaped
 
 from django import forms
 
@@ -35,6 +35,7 @@ from web.market.blind_pages import CertificateRow
 from web.market.buyer_review_pages import ReviewsOnListing
 from web.market.cards import ImageView, ListingCard, PlanView, next_call_in_words
 from web.market.follow_pages import Social
+from web.market.forms import put_shown
 from web.market.headlines import headlines_of
 from web.market.recall_pages import Banner
 from web.market.thread_pages import ThreadsOnListing
@@ -265,10 +266,13 @@ class QuoteView:
     tax: Money | None = None
     total: Money | None = None
     trial_days: int = 0
+    approval: str = ""
+    """What the order would wait for, in words; empty: for nobody."""
+    caps: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, actor: Actor, plan: "Plan", form: forms.Form) -> "QuoteView | None":
-        """For what stands in the form; None when nobody is chosen to buy for. About six queries."""
+        """For what stands in the form; None when nobody is chosen to buy for. About ten queries."""
         given = {name: form[name].value() for name in form.fields if name in {"buyer_namespace", "quantity", "coupon"}}
         if given.get("buyer_namespace") not in dict(form.fields["buyer_namespace"].choices):  # type: ignore[attr-defined]
             return None
@@ -288,7 +292,9 @@ class QuoteView:
             for minor in (found.price_minor, found.discount_minor, found.tax_minor, found.total_minor)
         ]
         code = found.coupon.code if found.coupon else ""
-        return cls("", sums[0], -sums[1], code, sums[2], sums[3], found.trial_days)
+        waits = found.approval.sentence if found.approval else ""
+        caps = [each.sentence for each in found.caps]
+        return cls("", sums[0], -sums[1], code, sums[2], sums[3], found.trial_days, waits, caps)
 
 
 @dataclass(frozen=True)
@@ -313,7 +319,7 @@ class Support:
     def of(cls, contact: str) -> "Support | None":
         if not contact:
             return None
-        return cls(contact, contact if contact.startswith("https://") else f"mailto:{quoted(contact, safe='@')}")
+        return cls(contact, contact if contact.startswith("https://") else f"mailto:{escaped(contact, safe='@')}")
 
 
 @dataclass(frozen=True)
@@ -336,18 +342,15 @@ class CheckoutPage:
     @classmethod
     def of(cls, actor: Actor, listing: "Listing", plan: "Plan", form: forms.Form) -> "CheckoutPage":
         terms = terms_for(plan)
-        # what is shown now is what is accepted next
-        if form.is_bound:
-            form.data = {**form.data.dict(), "accept_terms": terms.digest}  # type: ignore[attr-defined]  # of a request
-        else:
-            form.initial["accept_terms"] = terms.digest
+        quoted = QuoteView.of(actor, plan, form)
+        put_shown(form, accept_terms=terms.digest, asks="1" if quoted and quoted.approval else "")
         return cls(
             title=f"{'Subscribe to' if plan.kind == PlanKind.SUBSCRIPTION else 'Buy'} {listing.title}",
             card=ListingCard.of(listing, [plan]),
             plan=PlanView.of(listing, plan),
             listing_href=listing_url(listing.namespace.name, listing.slug),
             form=form,
-            quote=QuoteView.of(actor, plan, form),
+            quote=quoted,
             can_buy=bool(form.fields["buyer_namespace"].choices),  # type: ignore[attr-defined]
             is_free=price_of(plan) == "Free",
             is_subscription=plan.kind == PlanKind.SUBSCRIPTION,

@@ -84,6 +84,7 @@ urlpatterns = [
     path("subscriptions/<uuid:uuid>/payment", subscriptions.SubscriptionPayment.as_view()),
     path("subscriptions/<uuid:uuid>/cancellation", subscriptions.SubscriptionCancellation.as_view()),
     path("subscriptions/<uuid:uuid>/change", subscriptions.SubscriptionChange.as_view()),
+    path("subscriptions/<uuid:uuid>/changes", subscriptions.SubscriptionChanges.as_view()),
     path("namespaces/<str:name>/subscriptions", subscriptions.NamespaceSubscriptions.as_view()),
     path("namespaces/<str:name>/subscribers", subscriptions.Subscribers.as_view()),
     path("orders", views.Orders.as_view()),
