@@ -20,6 +20,7 @@ from market.policies import may_review, plans_on_sale
 from market.prices import price_of
 from market.ready_queries import licence_now
 from market.search import Sort, search_listings
+from market.seat_policies import unseated_of
 from market.services.quotes import quote
 from market.showing import changelog_of, channel_words, covers_of, showings_of
 from market.states import ListingState, PlanKind, SubjectKind
@@ -33,7 +34,7 @@ from web.hub.versions import Metric, metrics_of
 from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
 from web.market.blind_pages import CertificateRow
 from web.market.buyer_review_pages import ReviewsOnListing
-from web.market.cards import ImageView, ListingCard, PlanView, next_call_in_words
+from web.market.cards import ImageView, ListingCard, PlanView, access_in_words, next_call_in_words
 from web.market.follow_pages import Social
 from web.market.forms import put_shown
 from web.market.headlines import headlines_of
@@ -114,7 +115,7 @@ class HomePage:
         state = {"q": text, **{name: list(values) for name, values in chosen.items()}, "sort": sort, "more": opened}
         headlines = headlines_of(actor, found.items)
         covers = covers_of(found.items)
-        owned = queries.listings_open_to(actor.member_namespaces(), found.items) if actor.is_authenticated else set()
+        owned = queries.listings_open_to(actor, found.items) if actor.is_authenticated else set()
         current = sort or ("relevance" if text else "popular")
         return cls(
             title="Market",
@@ -176,9 +177,12 @@ class ListingPage:
     sales: int
     published_at: datetime | None
     subject: SubjectView | None
-    access_holder: str
+    access: str
+    """By what the reader has it, in a sentence; empty when they do not."""
     access_href: str
     next_call: str
+    no_seat: str
+    """What is said to people of an organisation that bought it by the seat, who have none."""
     manage_href: str
     follows: str
     """What the listing follows and where that leads now, in words."""
@@ -205,7 +209,8 @@ class ListingPage:
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
         showing = showings_of([listing])[listing.pk]
         plans = list(plans_on_sale(actor, listing))
-        mine = queries.entitlement_for(actor.member_namespaces(), listing) if actor.is_authenticated else None
+        mine = queries.entitlement_for(actor, listing) if actor.is_authenticated else None
+        unseated = unseated_of(actor, listing.subject_uuid) if mine is None and actor.is_authenticated else None
         subject = subject_of(actor, listing.subject_kind, listing.subject_uuid, listing.channel)
         licence = licence_now(listing)
         facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", licence)]
@@ -223,9 +228,10 @@ class ListingPage:
             sales=listing.sales,
             published_at=listing.published_at,
             subject=subject,
-            access_holder=mine.holder.name if mine else "",
+            access=access_in_words(actor, mine) if mine else "",
+            no_seat=unseated.sentence if unseated else "",
             access_href=subject.href if mine and subject else "",
-            next_call=next_call_in_words(next_call_of([mine.holder_id], listing.subject_uuid)) if mine else "",
+            next_call=next_call_in_words(next_call_of(actor, listing.subject_uuid)) if mine else "",
             licence_href=f"{listing_url(listing.namespace.name, listing.slug)}/licence",
             manage_href=f"/sell/{listing.uuid}" if is_sellers else "",
             follows=channel_words(listing, showing.version),

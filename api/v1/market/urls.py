@@ -51,6 +51,7 @@ urlpatterns = [
     path(f"{LISTING}/certificates", blind.ShownCertificates.as_view()),
     path(f"{LISTING}/certificates/<uuid:uuid>", blind.ShownCertificate.as_view()),
     path(f"{LISTING}/cost", costs.Costs.as_view()),
+    path(f"{LISTING}/access", seats.OwnAccess.as_view()),
     path(f"{LISTING}/trial", trials.Trial.as_view()),
     path(f"{LISTING}/trial-terms", trials.TrialTerms.as_view()),
     path("blind-evaluations", blind.Evaluations.as_view()),
