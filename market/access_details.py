@@ -114,12 +114,10 @@ def access_terms(namespace: "Namespace", entitlements: Sequence[Entitlement]) ->
     Six queries at most."""
     recalled = {pk: shown.recall for pk, shown in showings_of(_listings(entitlements)).items()}
     foreign = [each.pk for each in entitlements if each.holder_id != namespace.pk]
-    sits = (
-        SeatHolder.objects.filter(entitlement__in=foreign, user_id=namespace.user_id)
-        if foreign
-        else SeatHolder.objects.none()
-    )
-    since = dict(sits.values_list("entitlement_id", "created_at"))
+    since = {}
+    if foreign and namespace.user_id is not None:
+        sits = SeatHolder.objects.filter(entitlement__in=foreign, user_id=namespace.user_id)
+        since = dict(sits.values_list("entitlement_id", "created_at"))
     return {each.pk: _term(each, recalled.get(each.listing_id), since.get(each.pk)) for each in entitlements}
 
 

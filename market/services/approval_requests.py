@@ -115,10 +115,9 @@ def check_reason(reason: str) -> str:
 def ask_for_approval(actor: Actor, about: Order | PlanSwitch, limit_minor: int, reason: str) -> Approval:
     """Note that an order, or a plan, which was just wished waits, and tell everybody who may decide; in the caller's transaction. One
     each: the database refuses a second."""
-    is_order = isinstance(about, Order)
     approval = Approval.objects.create(
-        order=about if is_order else None,
-        switch=None if is_order else about,
+        order=about if isinstance(about, Order) else None,
+        switch=about if isinstance(about, PlanSwitch) else None,
         limit_minor=limit_minor,
         reason=reason,
         expires_at=now() + timedelta(days=settings.PURCHASE_APPROVAL_DAYS),

@@ -122,9 +122,7 @@ def _locked(approval: Approval) -> Approval:
         row = Approval.objects.get(pk=approval.pk)
         row.order = order
         return row
-    switch = PlanSwitch.objects.select_related("plan__listing__namespace", "former", "placed_by").get(
-        pk=approval.switch_id
-    )
+    switch = PlanSwitch.objects.select_related("plan__listing__namespace", "former", "placed_by").get(approval=approval)
     switch.subscription = locked_subscription(switch.subscription_id)
     row = Approval.objects.get(pk=approval.pk)
     row.switch = switch

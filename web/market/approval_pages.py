@@ -148,7 +148,8 @@ class SwitchView:
     @classmethod
     def of(cls, switch: "PlanSwitch", *, is_waiting: bool) -> "SwitchView":
         found, currency = switch.subscription, switch.plan.currency
-        due, credit, problem = Money(switch.due_minor, currency), None, ""
+        due: Money | None = Money(switch.due_minor, currency)
+        credit, problem = None, ""
         when = "at once" if switch.is_now else "with the next period"
         if is_waiting:
             try:

@@ -121,7 +121,7 @@ def put_shown(form: forms.Form, **shown: str) -> None:
     if form.is_bound:
         form.data = {**form.data.dict(), **shown}  # type: ignore[attr-defined]  # of a request
     else:
-        form.initial |= shown
+        form.initial.update(shown)
 
 
 class RefundForm(forms.Form):
