@@ -18,7 +18,7 @@ from market.prices import price_of
 from market.seat_policies import Unseated
 from market.services.subscription_periods import is_past
 from market.statements import is_royalty
-from market.states import OrderState, PlanKind
+from market.states import OrderState, PlanKind, SubscriptionState
 from web.links import listing_url, order_url, with_query
 from web.market.cards import next_call_in_words
 from web.market.document_links import Link, documents_about
@@ -408,6 +408,7 @@ def _access_row(actor: Actor, owner: "Namespace", access: queries.Access, detail
     entitlement, term = access.entitlement, detail.term
     listing, holder = entitlement.listing, entitlement.holder
     granted, sees_order = entitlement.granted_units, actor.may(Action.ORDER_READ, holder.pk)
+    is_trial = access.subscription is not None and access.subscription.state == SubscriptionState.TRIALING
     is_locked = detail.has_seat is False or term.state == AccessState.FROZEN
     return AccessRow(
         title=listing.title,
@@ -420,7 +421,7 @@ def _access_row(actor: Actor, owner: "Namespace", access: queries.Access, detail
         plan=entitlement.order.plan.name,
         by="" if holder.pk == owner.pk else holder.name,
         since=f"{term.since:%-d %b %Y}",
-        until=until_in_words(term),
+        until=until_in_words(term, is_trial=is_trial),
         state=term.state,
         reason=term.reason,
         used=access.used_units,
@@ -440,10 +441,12 @@ def _access_row(actor: Actor, owner: "Namespace", access: queries.Access, detail
     )
 
 
-def until_in_words(term: AccessTerm) -> str:
+def until_in_words(term: AccessTerm, *, is_trial: bool = False) -> str:
+    """`until 28 Feb 2026, then renewed`; `for good` without an end."""
     if term.until is None:
         return "for good"
     day = f"{term.until:%-d %b %Y}"
     if term.state == AccessState.FROZEN:
         return f"rests since {day}" if term.until <= now() else f"until {day}"
-    return f"until {day}, then renewed" if term.renews else f"ends on {day}"
+    until = f"until {day}, then renewed" if term.renews else f"ends on {day}"
+    return f"trial {until}" if is_trial else until
