@@ -11,7 +11,8 @@ from market.models import Approval, PurchaseLimit
 
 
 def visible_approvals(actor: Actor) -> QuerySet[Approval]:
-    """Purchases that the actor may decide, and those it has asked for; joined with order, listing, plan, buyer and people."""
+    """Purchases and plans that the actor may decide, and those it has asked for; joined with order, or switch and subscription, listing,
+    plan, buyer and people."""
     approvals = Approval.objects.select_related(
         "order__listing__namespace",
         "order__plan",
@@ -20,14 +21,26 @@ def visible_approvals(actor: Actor) -> QuerySet[Approval]:
         "order__placed_by",
         "order__redemption__coupon",
         "order__acceptance__terms",
+        "switch__subscription__listing__namespace",
+        "switch__subscription__buyer",
+        "switch__subscription__seller",
+        "switch__subscription__plan",
+        "switch__subscription__order",
+        "switch__former",
+        "switch__plan",
+        "switch__order",
+        "switch__placed_by",
+        "switch__acceptance__terms",
         "decided_by",
     )
     if actor.is_system:
         return approvals
     decided = [pk for pk in actor.roles if actor.may(Action.NAMESPACE_APPROVE, pk)]
     bought = [pk for pk in actor.roles if actor.may(Action.NAMESPACE_BUY, pk)]
-    own = Q(order__placed_by_id=actor.person_id, order__buyer_id__in=bought)
-    return approvals.filter(Q(order__buyer_id__in=decided) | own)
+    own_orders = Q(order__placed_by_id=actor.person_id, order__buyer_id__in=bought)
+    own_switches = Q(switch__placed_by_id=actor.person_id, switch__subscription__buyer_id__in=bought)
+    to_decide = Q(order__buyer_id__in=decided) | Q(switch__subscription__buyer_id__in=decided)
+    return approvals.filter(to_decide | own_orders | own_switches)
 
 
 def require_approval(actor: Actor, uuid: UUID | str) -> Approval:
@@ -41,7 +54,7 @@ def require_approval(actor: Actor, uuid: UUID | str) -> Approval:
 
 def may_decide(actor: Actor, approval: Approval) -> bool:
     """Whether `actor` answers for what the buyer spends. Whoever asked would not need to ask if they did."""
-    return actor.may(Action.NAMESPACE_APPROVE, approval.order.buyer_id)
+    return actor.may(Action.NAMESPACE_APPROVE, approval.buyer.pk)
 
 
 def asking_limits(actor: Actor, namespace_ids: list[int], currency: str) -> dict[int, int]:

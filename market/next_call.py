@@ -1,11 +1,12 @@
 """What the next call costs, told before it is made."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from uuid import UUID
 
+from accounts.actors import Actor
 from market.models import Entitlement
+from market.policies import usable_entitlements
 from market.rating import price_beyond, price_of_call
 from market.services.entitlements import pack_of
 from market.states import PlanKind, SubjectKind
@@ -57,16 +58,12 @@ def next_call(entitlement: Entitlement, used_units: int) -> NextCall:
     return NextCall(entitlement, Fraction(0) if left else None, order.currency, left, 0)
 
 
-def next_call_of(namespaces: Iterable[int], endpoint_uuid: UUID) -> NextCall | None:
-    """The next call of these namespaces (primary keys) to an endpoint: from the oldest entitlement with calls left, as the inference
-    process draws them; from the newest when all are used up; None when they have none. Two queries."""
-    live = Entitlement.objects.filter(
-        holder_id__in=list(namespaces),
-        subject_kind=SubjectKind.ENDPOINT,
-        subject_uuid=endpoint_uuid,
-        revoked_at__isnull=True,
-    )
-    found = list(live.select_related("order__plan", "holder").order_by("pk"))
-    used = used_of_sources([each.source for each in found]) if found else {}
-    calls = [next_call(each, used.get(each.source, 0)) for each in found]
+def next_call_of(actor: Actor, endpoint_uuid: UUID) -> NextCall | None:
+    """The next call of the actor to an endpoint by what was bought: from the oldest entitlement with calls left, as the inference
+    process draws them; from the newest when all are used up; None when there is none that opens it to the actor
+    (`usable_entitlements`). Two queries."""
+    found = usable_entitlements(actor).filter(subject_kind=SubjectKind.ENDPOINT, subject_uuid=endpoint_uuid)
+    entitlements = list(found.order_by("pk"))
+    used = used_of_sources([each.source for each in entitlements]) if entitlements else {}
+    calls = [next_call(each, used.get(each.source, 0)) for each in entitlements]
     return next((each for each in calls if each.price is not None), calls[-1] if calls else None)

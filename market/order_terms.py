@@ -14,6 +14,7 @@ from market.policies import visible_orders
 from market.prices import price_of
 from market.ready_queries import licence_now
 from market.states import PlanKind
+from market.subscription_queries import visible_subscriptions
 from market.tiers import steps_in_words
 from registry.licence_queries import licence_entry
 from registry.licences import custom_keys
@@ -49,13 +50,15 @@ def terms_for(plan: "Plan") -> OrderTerms:
 
 
 def accepted_text(actor: Actor, digest: str) -> TermsText:
-    """A text that was accepted for an order which the actor may see, by its digest. Raises NotFound."""
+    """A text that was accepted for an order, or a plan of a subscription, which the actor may see, by its digest. Raises NotFound."""
     actor.require_authenticated()
-    orders = visible_orders(actor).filter(acceptance__terms__digest=digest.lower())
     found = TermsText.objects.filter(digest=digest.lower()).first()
-    if found is None or not orders.exists():
-        raise NotFound("No order of yours was placed on such terms.")
-    return found
+    if found is not None:
+        if visible_orders(actor).filter(acceptance__terms=found).exists():
+            return found
+        if visible_subscriptions(actor).filter(switches__acceptance__terms=found).exists():
+            return found
+    raise NotFound("No order of yours was placed on such terms.")
 
 
 def _licence(licence: str) -> str:

@@ -9,7 +9,18 @@ from accounts.actors import Actor
 from accounts.permissions import SCOPE_OF_ACTION, Action
 from common.clock import now
 from common.errors import Forbidden, NotFound
-from market.models import Coupon, Entitlement, LicenceWaiver, Listing, Order, Payout, PayoutAccount, Plan, ReviewPolicy
+from market.models import (
+    Coupon,
+    Entitlement,
+    LicenceWaiver,
+    Listing,
+    Order,
+    Payout,
+    PayoutAccount,
+    Plan,
+    ReviewPolicy,
+    SeatHolder,
+)
 from market.states import LEAVES_HOUSE, ListingState, Visibility
 from registry.policies import administered_repos
 
@@ -178,7 +189,14 @@ def visible_orders(actor: Actor) -> QuerySet[Order]:
     """Orders of the namespaces for which the actor may read orders, and sales of those it sells for; newest first by the
     caller's paging. Staff see all."""
     orders = Order.objects.select_related(
-        "listing__namespace", "plan", "buyer", "seller", "entitlement", "redemption__coupon", "acceptance__terms"
+        "listing__namespace",
+        "plan",
+        "buyer",
+        "seller",
+        "entitlement",
+        "redemption__coupon",
+        "acceptance__terms",
+        "switch__acceptance__terms",
     )
     if actor.is_system or actor.is_staff:
         return orders
@@ -211,6 +229,16 @@ def visible_entitlements(actor: Actor) -> QuerySet[Entitlement]:
     if actor.is_system or actor.is_staff:
         return entitlements
     return entitlements.filter(holder_id__in=_namespaces_where(actor, Action.NAMESPACE_READ))
+
+
+def usable_entitlements(actor: Actor) -> QuerySet[Entitlement]:
+    """What opens things to the actor itself: what its namespaces have that is neither over nor at rest, of what they bought by the seat
+    only where the actor sits. Joined with order, plan and holder."""
+    live = Entitlement.objects.filter(
+        holder_id__in=actor.member_namespaces(), revoked_at__isnull=True, frozen_at__isnull=True
+    )
+    seats = SeatHolder.objects.filter(user_id=actor.person_id).values("entitlement_id")
+    return live.filter(Q(seats__isnull=True) | Q(pk__in=seats)).select_related("order__plan", "holder")
 
 
 def visible_payouts(actor: Actor) -> QuerySet[Payout]:

@@ -21,10 +21,11 @@ from market.models import (
     Listing,
     Order,
     Plan,
+    SeatHolder,
     Subscription,
 )
 from market.next_call import NextCall, next_call
-from market.policies import public_plans, visible_listings
+from market.policies import public_plans, usable_entitlements, visible_listings
 from market.rating import charge_upto
 from market.services.entitlements import pack_of
 from market.states import ListingState, PlanKind, SubjectKind
@@ -204,9 +205,13 @@ class Access:
 
 
 def entitlements_of(namespace: "Namespace", *, cursor: str | None = None, limit: int = 50) -> Page[Access]:
-    """What a namespace has access to through purchases, newest first. Two queries a page."""
-    live = Entitlement.objects.filter(holder=namespace, revoked_at__isnull=True, frozen_at__isnull=True).select_related(
-        "order__plan", "listing__namespace", "order__term__subscription"
+    """What a namespace has access to through purchases, newest first; what rests, too. A person has their seats of what organisations
+    bought. Two queries a page."""
+    theirs = Q(holder=namespace)
+    if namespace.user_id is not None:
+        theirs |= Q(pk__in=SeatHolder.objects.filter(user_id=namespace.user_id).values("entitlement_id"))
+    live = Entitlement.objects.filter(theirs, revoked_at__isnull=True).select_related(
+        "order__plan", "listing__namespace", "holder", "order__term__subscription"
     )
     page = keyset_page(live, order=("-created_at", "-pk"), cursor=cursor, limit=limit)
     used = used_of_sources([entitlement.source for entitlement in page.items])
@@ -234,20 +239,14 @@ def listings_for(actor: Actor, subject_uuids: Iterable[UUID]) -> dict[UUID, List
     return {listing.subject_uuid: listing for listing in found.order_by("-pk").prefetch_related(with_offers())}
 
 
-def entitlement_for(namespaces: list[int], listing: Listing) -> Entitlement | None:
-    """The newest live entitlement that one of these namespaces (primary keys) has from a listing."""
-    live = Entitlement.objects.filter(
-        holder_id__in=namespaces, listing=listing, revoked_at__isnull=True, frozen_at__isnull=True
-    )
-    return live.select_related("order__plan", "holder").order_by("-pk").first()
+def entitlement_for(actor: Actor, listing: Listing) -> Entitlement | None:
+    """The newest live entitlement from a listing that opens it to the actor."""
+    return usable_entitlements(actor).filter(listing=listing).order_by("-pk").first()
 
 
-def listings_open_to(namespaces: list[int], listings: Iterable[Listing]) -> set[int]:
-    """Of these listings the primary keys of those that one of these namespaces (primary keys) has a live entitlement from."""
-    live = Entitlement.objects.filter(
-        holder_id__in=namespaces, listing__in=list(listings), revoked_at__isnull=True, frozen_at__isnull=True
-    )
-    return set(live.values_list("listing_id", flat=True))
+def listings_open_to(actor: Actor, listings: Iterable[Listing]) -> set[int]:
+    """Of these listings the primary keys of those that a live entitlement opens to the actor. One query."""
+    return set(usable_entitlements(actor).filter(listing__in=list(listings)).values_list("listing_id", flat=True))
 
 
 def _within(rows: QuerySet[Row], field: str, since: datetime | None, until: datetime | None) -> QuerySet[Row]:

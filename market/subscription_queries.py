@@ -9,8 +9,8 @@ from accounts.actors import Actor
 from accounts.permissions import Action
 from common.errors import Forbidden, NotFound
 from common.pagination import Page, keyset_page
-from market.models import Listing, Subscription, SubscriptionTerm
-from market.states import SUBSCRIPTIONS
+from market.models import Listing, PlanSwitch, Subscription, SubscriptionTerm
+from market.states import SUBSCRIPTIONS, ApprovalOutcome
 
 if TYPE_CHECKING:
     from accounts.models import Namespace
@@ -63,6 +63,23 @@ def subscribers_of(seller: "Namespace", *, cursor: str | None = None, limit: int
 def terms_of(subscription: Subscription) -> list[SubscriptionTerm]:
     """The newest hundred orders of a subscription, cancelled ones too. One query."""
     return list(subscription.terms.select_related("order__plan").order_by("-pk")[:100])
+
+
+def switches_of(actor: Actor, subscription: Subscription) -> list[PlanSwitch]:
+    """The newest hundred plans that were chosen for a subscription, with terms, approval and people. What was not approved is seen by the
+    buyer's people alone. One query."""
+    rows = subscription.switches.select_related(
+        "former", "plan", "order", "placed_by", "approval", "acceptance__terms"
+    ).order_by("-pk")
+    if not actor.may(Action.ORDER_READ, subscription.buyer_id):
+        rows = rows.filter(Q(approval__isnull=True) | Q(approval__outcome=ApprovalOutcome.APPROVED))
+    return list(rows[:100])
+
+
+def waiting_switch(subscription: Subscription) -> PlanSwitch | None:
+    """The plan that waits for an approval. One query."""
+    waiting = subscription.switches.filter(approval__outcome=ApprovalOutcome.WAITING)
+    return waiting.select_related("former", "plan", "placed_by", "approval").first()
 
 
 def open_term(subscription: Subscription) -> SubscriptionTerm | None:

@@ -16,6 +16,7 @@ from compute.endpoint_serving import ENTITLEMENT, TRIAL
 from compute.endpoint_states import SERVING
 from market.models import Listing, TrialAllowance
 from market.next_call import NextCall, next_call_of
+from market.seat_policies import Unseated, unseated_of
 from market.states import ListingState, SubjectKind
 from metering.meters import Meter
 from metering.queries import daily_usage, used_of_sources
@@ -49,11 +50,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Right:
-    """`next_call` where the way is BOUGHT, `trial` where it is TRIAL."""
+    """`next_call` where the way is BOUGHT, `trial` where it is TRIAL; `unseated` where it is neither, nor one's own, and an organisation
+    of the actor's has seats."""
 
     way: Way
     next_call: NextCall | None = None
     trial: Trial | None = None
+    unseated: Unseated | None = None
 
 
 def trial_calls(listing: Listing) -> int:
@@ -65,7 +68,7 @@ def trial_calls(listing: Listing) -> int:
 
 def right_of(actor: Actor, endpoint: "Endpoint", listing: Listing | None) -> Right:
     """How the actor would call the endpoint now. Whoever has another right has no free calls: what one has is used. At most
-    six queries."""
+    eleven queries."""
     if not actor.is_authenticated or not actor.can_scope(Scope.ENDPOINT_USE):
         return Right(Way.NONE)
     if calls_by_role(actor, endpoint):
@@ -74,10 +77,11 @@ def right_of(actor: Actor, endpoint: "Endpoint", listing: Listing | None) -> Rig
     if any(not source.startswith((ENTITLEMENT, TRIAL)) for source in sources):
         return Right(Way.SHARED)
     if any(source.startswith(ENTITLEMENT) for source in sources):
-        return Right(Way.BOUGHT, next_call=next_call_of(actor.member_namespaces(), endpoint.uuid))
+        return Right(Way.BOUGHT, next_call=next_call_of(actor, endpoint.uuid))
+    unseated = unseated_of(actor, endpoint.uuid)
     if listing is None or actor.user_id is None or endpoint.state not in SERVING or not trial_calls(listing):
-        return Right(Way.NONE)
-    return Right(Way.TRIAL, trial=trial_of(actor.user_id, listing))
+        return Right(Way.NONE, unseated=unseated)
+    return Right(Way.TRIAL, trial=trial_of(actor.user_id, listing), unseated=unseated)
 
 
 def trial_of(user_id: int, listing: Listing) -> Trial:

@@ -25,7 +25,7 @@ from market.models.review import ListingImage, ReviewEntry, ReviewPolicy
 from market.models.royalties import OrderRoyalty, RoyaltyAcceptance, RoyaltyTerms
 from market.models.search import ListingDocument, SearchChange, SearchHead
 from market.models.seats import SeatGift, SeatHolder
-from market.models.subscriptions import Subscription, SubscriptionTerm
+from market.models.subscriptions import PlanSwitch, Subscription, SubscriptionTerm
 from market.models.terms import TermsAcceptance, TermsText
 from market.models.trials import TrialAllowance
 from market.models.views import ListingViews
@@ -68,6 +68,7 @@ __all__ = [
     "PayoutAccount",
     "PayoutHold",
     "Plan",
+    "PlanSwitch",
     "ProviderAccount",
     "ProviderEvent",
     "PurchaseLimit",

@@ -1,5 +1,7 @@
 """What was bought, and what it opens."""
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -7,6 +9,9 @@ from common.clock import now
 from common.ids import new_uuid
 from market.models.catalogue import Listing, Plan
 from market.states import OrderState, SubjectKind
+
+if TYPE_CHECKING:
+    from market.models.terms import TermsAcceptance
 
 
 class Order(models.Model):
@@ -81,10 +86,16 @@ class Order(models.Model):
         return redemption.coupon.code if redemption else ""
 
     @property
+    def accepted(self) -> "TermsAcceptance | None":
+        """Of the terms that it was placed on, or that its plan was chosen on; None for orders from before they were kept, and for those
+        that subscriptions place. Wants `acceptance__terms` and `switch__acceptance__terms` joined."""
+        found: TermsAcceptance | None = getattr(self, "acceptance", None)
+        return found or getattr(getattr(self, "switch", None), "acceptance", None)
+
+    @property
     def terms_digest(self) -> str:
-        """Of the terms that it was placed on; nothing for orders from before they were kept. Wants `acceptance__terms` joined."""
-        acceptance = getattr(self, "acceptance", None)
-        return acceptance.terms.digest if acceptance else ""
+        """Of the terms of `accepted`; nothing without any."""
+        return self.accepted.terms.digest if self.accepted else ""
 
 
 class Entitlement(models.Model):

@@ -1,4 +1,4 @@
-"""What is paid again and again: a subscription, and the orders that pay its periods."""
+"""What is paid again and again: a subscription, the orders that pay its periods, the plans that its buyer chose instead."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -110,3 +110,37 @@ class SubscriptionTerm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number}.{self.part}"
+
+
+class PlanSwitch(models.Model):
+    """That another plan was chosen for a subscription, on terms that were accepted then. It takes effect once: at once, or, where it needs
+    an approval, with that."""
+
+    uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="switches")
+    former = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    """The plan of the subscription when it was chosen."""
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    is_now = models.BooleanField()
+    """It begins a period of its own at once; else it is the plan of the next period."""
+    due_minor = models.BigIntegerField()
+    """What was due at once when it was chosen, minor units of the plan's currency; 0 for one that begins later. What is left of a
+    period shrinks, so that an approval finds more due."""
+    key = models.CharField(max_length=80)
+    """The buyer's idempotency key."""
+    order = models.OneToOneField(Order, null=True, on_delete=models.PROTECT, related_name="switch")
+    """What pays a period that begins at once; null until it is ordered."""
+    placed_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "key"], name="plan_switch_once_per_key"),
+            models.CheckConstraint(
+                condition=Q(due_minor__gte=0) & (Q(is_now=True) | Q(order__isnull=True, due_minor=0)),
+                name="plan_switch_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id} to plan {self.plan_id}"

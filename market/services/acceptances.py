@@ -1,8 +1,8 @@
-"""Noting on which terms an order was placed."""
+"""Noting on which terms an order was placed, or another plan chosen."""
 
 from accounts.actors import Actor
 from common.errors import Conflict, Invalid
-from market.models import Order, Plan, TermsAcceptance, TermsText
+from market.models import Order, Plan, PlanSwitch, TermsAcceptance, TermsText
 from market.order_terms import OrderTerms, terms_for
 
 
@@ -25,18 +25,26 @@ def check_terms(plan: Plan, digest: str) -> OrderTerms:
     return terms
 
 
-def note_acceptance(actor: Actor, order: Order, terms: OrderTerms) -> TermsAcceptance:
-    """Keep the text, and that `actor` accepted it for the order, in the caller's transaction. One per order: the database refuses a
-    second."""
+def note_acceptance(actor: Actor, about: Order | PlanSwitch, terms: OrderTerms) -> TermsAcceptance:
+    """Keep the text, and that `actor` accepted it for the order or the plan, in the caller's transaction. One each: the database
+    refuses a second."""
     kept, _ = TermsText.objects.get_or_create(digest=terms.digest, defaults={"text": terms.text})
-    return TermsAcceptance.objects.create(order=order, terms=kept, accepted_by_id=actor.user_id)
+    return TermsAcceptance.objects.create(
+        order=about if isinstance(about, Order) else None,
+        switch=about if isinstance(about, PlanSwitch) else None,
+        terms=kept,
+        accepted_by_id=actor.user_id,
+    )
 
 
-def check_again(order: Order, plan: Plan) -> None:
-    """Raises Conflict when the terms that a waiting order was placed on are not those of now. Of orders from before terms were kept
+def check_again(about: Order | PlanSwitch, plan: Plan) -> None:
+    """Raises Conflict when the terms that were accepted for what has waited are not those of now. Of orders from before terms were kept
     nothing is asked."""
-    accepted = TermsText.objects.filter(acceptances__order=order).values_list("digest", flat=True).first()
+    column = "order" if isinstance(about, Order) else "switch"
+    found = TermsText.objects.filter(**{f"acceptances__{column}": about}).values_list("digest", flat=True)
+    accepted = found.first()
     if accepted is not None and accepted != terms_for(plan).digest:
         raise Conflict(
-            "The terms have changed since it was asked for: decline it, and have it ordered anew.", code="terms_changed"
+            "The terms have changed since it was asked for: decline it, and have it asked for anew.",
+            code="terms_changed",
         )

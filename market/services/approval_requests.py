@@ -1,5 +1,6 @@
-"""When a purchase needs an approval, and asking for it: the order is kept as it was wished, nothing moves."""
+"""When a purchase needs an approval, and asking for it: the order, or the plan, is kept as it was wished, nothing moves."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -7,20 +8,48 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.actors import Actor
-from accounts.directory import people_who
+from accounts.directory import names_of, people_who
 from accounts.permissions import Action
 from accounts.policies import require_namespace
 from accounts.services import audit
 from common.clock import now
 from common.errors import Invalid
-from common.money import EXPONENTS, LIMIT_MINOR, Money
-from market.models import Approval, Order, PurchaseLimit
+from common.money import EXPONENTS, LIMIT_MINOR, Money, format_money
+from market.models import Approval, Order, PlanSwitch, PurchaseLimit
+from market.subscriptions import price_of_period
 from notices.services import notify_users
 
 if TYPE_CHECKING:
     from accounts.models import Namespace
 
 REASON_LIMIT = 500
+_NAMED = 4
+"""Approvers whose names stand in a sentence."""
+
+
+@dataclass(frozen=True)
+class ApprovalNeeded:
+    """Told before something is asked for: `total_minor` is above `limit_minor` of the buyer's, and one of `approvers` (names, sorted) has
+    to agree within `days`."""
+
+    buyer: str
+    total_minor: int
+    limit_minor: int
+    currency: str
+    approvers: list[str]
+    days: int
+
+    @property
+    def sentence(self) -> str:
+        total, limit = (format_money(Money(minor, self.currency)) for minor in (self.total_minor, self.limit_minor))
+        names = self.approvers[:_NAMED]
+        more = len(self.approvers) - len(names)
+        last = f"{more} others" if more > 1 else names.pop()
+        who = f"{', '.join(names)} or {last}" if names else last
+        return (
+            f"{total} is above {limit}, the limit of {self.buyer} for your role. It waits until {who} approves it, {self.days} days at "
+            "most; nothing is paid before that."
+        )
 
 
 def set_limit(actor: Actor, namespace: str, currency: str, limit_minor: int | None) -> PurchaseLimit | None:
@@ -67,6 +96,15 @@ def limit_for(actor: Actor, buyer: "Namespace", currency: str, total_minor: int)
     return limit if limit is not None and total_minor > limit else None
 
 
+def approval_needed(actor: Actor, buyer: "Namespace", currency: str, total_minor: int) -> ApprovalNeeded | None:
+    """What `actor` would wait for when it ordered for `total_minor`; None: for nothing. At most four queries."""
+    limit = limit_for(actor, buyer, currency, total_minor)
+    if limit is None:
+        return None
+    approvers = sorted(names_of(people_who(buyer.pk, Action.NAMESPACE_APPROVE)).values())
+    return ApprovalNeeded(buyer.name, total_minor, limit, currency, approvers, settings.PURCHASE_APPROVAL_DAYS)
+
+
 def check_reason(reason: str) -> str:
     """The reason as it is kept. Raises Invalid."""
     if len(reason) > REASON_LIMIT or "\x00" in reason:
@@ -74,24 +112,35 @@ def check_reason(reason: str) -> str:
     return reason.strip()
 
 
-def ask_for_approval(actor: Actor, order: Order, limit_minor: int, reason: str) -> Approval:
-    """Note that an order which was just made waits, and tell everybody who may decide; in the caller's transaction. One per order:
-    the database refuses a second."""
+def ask_for_approval(actor: Actor, about: Order | PlanSwitch, limit_minor: int, reason: str) -> Approval:
+    """Note that an order, or a plan, which was just wished waits, and tell everybody who may decide; in the caller's transaction. One
+    each: the database refuses a second."""
     approval = Approval.objects.create(
-        order=order,
+        order=about if isinstance(about, Order) else None,
+        switch=about if isinstance(about, PlanSwitch) else None,
         limit_minor=limit_minor,
         reason=reason,
         expires_at=now() + timedelta(days=settings.PURCHASE_APPROVAL_DAYS),
     )
-    total = str(Money(order.total_minor, order.currency))
-    audit.record(
-        actor, "market:approval:asked", "order", order.uuid, namespace_id=order.buyer_id, total=total, reason=reason
-    )
+    buyer = approval.buyer
+    if isinstance(about, Order):
+        total = str(Money(about.total_minor, about.currency))
+        wish = f"wants to buy {about.listing.title} for {total} on behalf of {buyer.name}"
+        kind, uuid, detail = "order", about.uuid, {"total": total}
+    else:
+        price = Money(price_of_period(about.plan.price_minor, about.subscription.quantity), about.plan.currency)
+        due = Money(about.due_minor, about.plan.currency)
+        wish = (
+            f"wants the plan {about.plan.name} instead of {about.former.name} for {about.subscription.listing.title} on behalf of "
+            f"{buyer.name}: {price} each {about.plan.interval}, {due} of it due at once"
+        )
+        kind, uuid = "subscription", about.subscription.uuid
+        detail = {"total": str(price), "due": str(due), "plan": str(about.plan.uuid)}
+    audit.record(actor, "market:approval:asked", kind, uuid, namespace_id=buyer.pk, reason=reason, **detail)
     notify_users(
-        people_who(order.buyer_id, Action.NAMESPACE_APPROVE),
+        people_who(buyer.pk, Action.NAMESPACE_APPROVE),
         "market:approval:asked",
-        f"{actor.label} wants to buy {order.listing.title} for {total} on behalf of {order.buyer.name}. "
-        f"It needs an approval until {approval.expires_at:%-d %b %Y}.",
+        f"{actor.label} {wish}. It needs an approval until {approval.expires_at:%-d %b %Y}.",
         url=f"/approvals/{approval.uuid}",
         key=f"approval:{approval.uuid}:asked",
     )

@@ -1,6 +1,6 @@
 """What an order would cost, before it is placed, and by the same sums when it is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from accounts.actors import Actor
@@ -9,11 +9,13 @@ from accounts.policies import require_namespace
 from common.clock import now
 from common.errors import Conflict, Invalid, NotFound
 from common.money import LIMIT_MINOR
+from market.caps_ahead import CapAhead, caps_ahead
 from market.models import Coupon, Plan
 from market.order_terms import OrderTerms, terms_for
 from market.policies import require_plan
 from market.rating import list_price
 from market.services import coupons
+from market.services.approval_requests import ApprovalNeeded, approval_needed
 from market.states import ListingState, PlanKind
 from market.subscription_queries import had_trial
 from market.subscriptions import price_of_period
@@ -45,6 +47,10 @@ class Quote:
     """What an order accepts; None where nobody asked for it."""
     trial_days: int = 0
     """The order begins a trial of so many days, and costs nothing; 0: it does not."""
+    approval: ApprovalNeeded | None = None
+    """What the order would wait for; None: nothing, or nobody asked."""
+    caps: list[CapAhead] = field(default_factory=list)
+    """Of the buyer, that would refuse calls of what is bought."""
 
 
 def quote(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: int = 1, coupon: str = "") -> Quote:
@@ -57,7 +63,13 @@ def quote(actor: Actor, *, buyer_namespace: str, plan_uuid: "UUID", quantity: in
     taken = coupons.find(plan, coupon)
     if taken is not None:
         coupons.check(taken, plan, buyer)
-    return replace(reckon(plan, quantity, taken, buyer), terms=terms_for(plan))
+    found = reckon(plan, quantity, taken, buyer)
+    return replace(
+        found,
+        terms=terms_for(plan),
+        approval=approval_needed(actor, buyer, found.currency, found.total_minor),
+        caps=caps_ahead(buyer, plan, quantity, found.total_minor),
+    )
 
 
 def reckon(plan: Plan, quantity: int, coupon: Coupon | None, buyer: "Namespace") -> Quote:

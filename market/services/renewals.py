@@ -89,10 +89,11 @@ def place_period(
     key: str,
     credit_minor: int = 0,
     by_buyer: bool,
+    placed_by_id: int | None = None,
 ) -> Order:
     """The order of the period after the present one, in the caller's transaction, which holds the subscription's lock and knows that none
     is under way. Fulfilled at once when the wallet covers it; else it waits for the provider: for the buyer at Checkout
-    (`by_buyer`), or for the buyer's card. Raises OverBudget when nothing could pay it, Conflict when royalties upstream keep it from being
+    (`by_buyer`), or for the buyer's card. `placed_by_id`: whose wish it was, when that is not `actor`. Raises OverBudget when nothing could pay it, Conflict when royalties upstream keep it from being
     sold; then nothing is written."""
     plan.listing = row.listing
     price = price_of_period(plan.price_minor, row.quantity)
@@ -119,7 +120,7 @@ def place_period(
         fee_percent=settings.PLATFORM_FEE_PERCENT,
         key=key,
         payment_backend=name,
-        placed_by_id=actor.user_id,
+        placed_by_id=placed_by_id or actor.user_id,
     )
     SubscriptionTerm.objects.create(
         subscription=row,

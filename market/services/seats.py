@@ -1,7 +1,7 @@
 """Giving and taking the seats of what an organisation has bought for some of its people. Who sits follows from the gifts: those who sit
 already keep their seats, then comes whoever has been waiting longest. Every change locks the entitlement."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +14,7 @@ from accounts.directory import members_by_id, people_by_id, rosters_of
 from accounts.permissions import Action
 from accounts.policies import require_holder
 from accounts.services import audit, grants
+from common.clock import now
 from common.errors import Conflict, Invalid, NotFound
 from market.models import Entitlement, SeatGift, SeatHolder
 from market.seat_policies import require_seats
@@ -96,7 +97,7 @@ def carry_over(actor: Actor, former: Entitlement, row: Entitlement) -> None:
             given_by_id=gift.given_by_id,
             created_at=gift.created_at,
         )
-    seated = set(SeatHolder.objects.filter(entitlement=former).values_list("user_id", flat=True))
+    seated = dict(SeatHolder.objects.filter(entitlement=former).values_list("user_id", "created_at"))
     _settle(actor, _locked(row.pk), first=seated, is_told=False)
 
 
@@ -121,8 +122,11 @@ def _wanted_by(row: Entitlement, holder: "User | Organization | Team") -> tuple[
     )
 
 
-def _settle(actor: Actor, row: Entitlement, *, first: Collection[int] = frozenset(), is_told: bool = True) -> None:
-    """`first`: people who sit before others, whoever waited longer."""
+def _settle(
+    actor: Actor, row: Entitlement, *, first: Mapping[int, datetime] | None = None, is_told: bool = True
+) -> None:
+    """`first`: people who sit before others, whoever waited longer, and since when."""
+    first = first or {}
     wishes = _wishes(row)
     holders = SeatHolder.objects.filter(entitlement=row)
     seated = set(holders.values_list("user_id", flat=True))
@@ -139,7 +143,7 @@ def _settle(actor: Actor, row: Entitlement, *, first: Collection[int] = frozense
             grants.revoke_for(actor, subject, people[pk], source=row.source)
         _record(actor, row, "market:seat:left", user=people[pk].username)
     for wish in coming:
-        SeatHolder.objects.create(entitlement=row, user_id=wish.user_id)
+        SeatHolder.objects.create(entitlement=row, user_id=wish.user_id, created_at=first.get(wish.user_id, now()))
         if subject is not None and row.frozen_at is None and row.revoked_at is None:
             level = LEVELS[SubjectKind(row.subject_kind)]
             grants.grant(actor, subject, people[wish.user_id], level, source=row.source)

@@ -65,6 +65,9 @@ def spent(world) -> int:
 def test_a_buyer_asks_an_approver_decides_and_the_order_goes_on(world, client) -> None:
     ben, ada = Caller(client, make_token(world.ben.user)), Caller(client, make_token(world.ada.user))
     plan = str(plan_of(world.listing).uuid)
+    quote = ben.call("GET", f"plans/{plan}/quote?buyer=clinic").json()["approval"]
+    assert (quote["limit_minor"], quote["approvers"], quote["days"]) == (1_000, ["ada", "clinic-owner"], 7)
+    assert ada.call("GET", f"plans/{plan}/quote?buyer=clinic").json()["approval"] is None
     body = {"buyer": "clinic", "plan": plan, "reason": "For the trial.", "accept_terms": digest_of(plan)}
     made = [ben.call("POST", "orders", body, **{"Idempotency-Key": key}) for key in ("k1", "k1")]
     assert [(each.status_code, each.json()["state"]) for each in made] == [(201, "awaiting_approval")] * 2
@@ -81,17 +84,34 @@ def test_a_buyer_asks_an_approver_decides_and_the_order_goes_on(world, client) -
     assert (spent(world), Entitlement.objects.count()) == (PRICE, 1)
     refused = ada.call("POST", path, {"approve": False})
     assert (refused.status_code, refused.json()["code"]) == (409, "decided_already")
-    assert Notice.objects.get(kind="market:approval:approved").user == world.ben.user
+    told = Notice.objects.filter(kind="market:approval:approved").values_list("user__username", "text")
+    assert dict(told) == {
+        "ben": f"ada approved your purchase of {world.listing.title}.",
+        "clinic-owner": f"ada approved ben's purchase of {world.listing.title}.",
+    }
     assert verify_ledger().is_sound
 
 
 def test_on_the_pages(world, client) -> None:
     client.force_login(world.ben.user)
     checkout = f"/listings/shop/{world.listing.slug}/checkout?plan={plan_of(world.listing).uuid}"
-    assert "clinic above 10.00" in client.get(checkout).content.decode()
+    asking = client.get(f"{checkout}&buyer_namespace=clinic").content.decode()
+    for words in (
+        "clinic above 10.00",
+        "This waits for an approval",
+        "Ask for approval",
+        "until ada or clinic-owner approves it",
+    ):
+        assert words in asking
+    assert "Place the order and pay" not in asking
+    own = client.get(f"{checkout}&buyer_namespace=ben").content.decode()
+    assert ("Ask for approval" in own, "Place the order and pay" in own) == (False, True)
     form = {"buyer_namespace": "clinic", "quantity": 1, "key": "page", "accept": "on", "reason": "A try."}
     form["accept_terms"] = digest_of(plan_of(world.listing).uuid)
-    assert client.post(checkout, form).status_code == 302
+    untold = client.post(checkout, form)
+    assert (untold.status_code, Order.objects.count()) == (400, 0)
+    assert "This order waits for an approval" in untold.content.decode()
+    assert client.post(checkout, form | {"asks": "1"}).status_code == 302
     approval = Approval.objects.get()
     page = f"/approvals/{approval.uuid}"
     assert "Approve and buy" not in client.get(page).content.decode()

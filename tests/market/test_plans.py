@@ -108,7 +108,7 @@ class TestNextCall:
         for upto in (0, 5, 104, 105, 106):
             make_calls(order.entitlement.source, upto - made, first=made)
             made = upto
-            found = next_call_of([buyer.namespace.pk], endpoint.uuid)
+            found = next_call_of(buyer.actor, endpoint.uuid)
             told.append((found.price, found.included_left, found.paid_left))
         assert told == [(0, 5, 101), (20, 0, 101), (20, 0, 2), (15, 0, 1), (None, 0, 0)]
         assert access_of(order.entitlement).next_call.price is None
@@ -116,13 +116,13 @@ class TestNextCall:
     def test_the_oldest_with_calls_left_pays(self, seller, buyer):
         endpoint = make_endpoint(seller)
         listing = make_listing(seller, endpoint, {"kind": "pay_per_use", "price_minor": 10})
-        assert next_call_of([buyer.namespace.pk], endpoint.uuid) is None
+        assert next_call_of(buyer.actor, endpoint.uuid) is None
         first = buy(buyer, plan_of(listing))
         newer = listings.add_plan(seller.actor, listing, "pay_per_use", price_minor=30)
         second = buy(buyer, newer, key="k2")
-        assert next_call_of([buyer.namespace.pk], endpoint.uuid).entitlement.pk == first.entitlement.pk
+        assert next_call_of(buyer.actor, endpoint.uuid).entitlement.pk == first.entitlement.pk
         make_calls(first.entitlement.source, 1)
-        found = next_call_of([buyer.namespace.pk], endpoint.uuid)
+        found = next_call_of(buyer.actor, endpoint.uuid)
         assert (found.entitlement.pk, found.price) == (second.entitlement.pk, 30)
 
     @pytest.mark.parametrize(

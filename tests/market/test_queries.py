@@ -112,7 +112,7 @@ def test_what_one_has_access_to(buyer, download, calls, django_assert_num_querie
         (each.entitlement.listing.title, each.used_units, each.left_units, each.charged_minor) for each in page.items
     ]
     assert found == [("Digits", 4, 996, 1), ("Wine", None, None, 0)]
-    assert queries.entitlement_for([buyer.namespace.pk], download) == page.items[1].entitlement
+    assert queries.entitlement_for(buyer.actor, download) == page.items[1].entitlement
     refund_order(buyer.actor, order, key="r1")
     assert [each.entitlement.listing.title for each in queries.entitlements_of(buyer.namespace).items] == ["Wine"]
 

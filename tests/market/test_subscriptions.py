@@ -76,6 +76,10 @@ class Story:
         return [kind.rpartition(":")[2] for kind in rows.values_list("kind", flat=True)]
 
 
+def accepting(plan: str) -> dict:
+    return {"plan": plan, "accept_terms": digest_of(plan)}
+
+
 def at(moment: datetime, *, renew: bool = True):
     """What is due at a moment is done."""
     with clock.frozen(moment):
@@ -199,14 +203,14 @@ def test_a_dearer_plan_begins_at_once_less_what_is_left_a_cheaper_one_later(clie
         dear, cheap = (str(plan_of(story.listing, number).uuid) for number in (2, 3))
         quote = story.api.call("GET", f"subscriptions/{story.now()['uuid']}/change?plan={dear}").json()
         assert (quote["is_now"], quote["credit_minor"], quote["due_minor"]) == (True, 500, 2500)
-        done = story.post("change", {"plan": dear}, key="up")
+        done = story.post("change", accepting(dear), key="up")
         assert done.status_code == 201, done.content
         assert (done.json()["order"]["total_minor"], done.json()["order"]["discount_minor"]) == (2500, 500)
-        assert story.post("change", {"plan": dear}, key="up").json()["order"]["uuid"] == done.json()["order"]["uuid"]
+        assert story.post("change", accepting(dear), key="up").json()["order"]["uuid"] == done.json()["order"]["uuid"]
         found = story.now()
         assert (found["period"], found["period_end"]) == (2, "2026-03-14T12:00:00Z")
         assert story.has_access()
-        later = story.post("change", {"plan": cheap}, key="down").json()["subscription"]
+        later = story.post("change", accepting(cheap), key="down").json()["subscription"]
         assert (later["plan"]["price_minor"], later["next_plan"]["price_minor"]) == (3000, 9000)
         # what the first order paid is in the second: its buyer does not get it back
         first = Order.objects.order_by("pk").first()

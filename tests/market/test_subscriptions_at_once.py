@@ -12,9 +12,19 @@ from market.models import Entitlement, Order, Subscription
 from market.services import subscriptions
 from market.services.ledger import verify_ledger, wallet
 from market.services.orders import place_order
+from market.services.plan_switches import change_plan
 from market.services.refunds import refund_order
 from market.services.renewals import renew_due
-from tests.factories.market import agreed, balance, give_credits, make_company, make_listing, make_version, plan_of
+from tests.factories.market import (
+    agreed,
+    balance,
+    digest_of,
+    give_credits,
+    make_company,
+    make_listing,
+    make_version,
+    plan_of,
+)
 
 MONTHLY = {"kind": "subscription", "interval": "month", "price_minor": 1000, "trial_days": 5}
 
@@ -64,7 +74,7 @@ class TestConcurrency:
         self.ahead += timedelta(days=10)
         deeds = [
             renew_due,
-            lambda: subscriptions.change_plan(actor, found, dear, key="up")[0].number,
+            lambda: change_plan(actor, found, dear, key="up", accept_terms=digest_of(dear))[0].number,
             lambda: subscriptions.cancel(actor, found).state,
             lambda: refund_order(actor, order, key="r").state,
             lambda: subscriptions.pay_now(actor, found),

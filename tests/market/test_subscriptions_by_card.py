@@ -11,10 +11,11 @@ from market.models import Entitlement, Order, Subscription
 from market.services import subscriptions
 from market.services.ledger import verify_ledger
 from market.services.payments import look_at_payment
+from market.services.plan_switches import change_plan
 from market.services.reconciliation import reconcile
 from market.services.refunds import refund_order
 from market.services.renewals import renew_due
-from tests.factories.market import make_listing, make_version, plan_of
+from tests.factories.market import agreed, make_listing, make_version, plan_of
 from tests.support.stripe_site import Shop
 from work.loops import run_due
 
@@ -135,12 +136,14 @@ def test_a_checkout_that_is_left_keeps_the_card_from_being_asked_and_can_be_begu
 
 
 def test_an_upgrade_through_checkout_begins_when_it_is_paid(cards) -> None:
-    _, order = subscriptions.change_plan(cards.shop.buyer.actor, cards.found, cards.plans[1].uuid, key="up")
+    actor, plan = cards.shop.buyer.actor, cards.plans[1]
+    _, switch = change_plan(actor, cards.found, **agreed(plan), key="up")
+    order = switch.order
     run_due()
     order.refresh_from_db()
     assert (order.state, order.total_minor in {3000, 3001}, cards.found.plan_id) == ("placed", True, cards.plans[0].pk)
     with pytest.raises(Conflict, match="under way"):
-        subscriptions.change_plan(cards.shop.buyer.actor, cards.found, cards.plans[1].uuid, key="again")
+        change_plan(actor, cards.found, **agreed(plan), key="again")
     cards.state.pay(order.payment_reference)
     look_at_payment(order.pk)
     assert (cards.found.plan_id, cards.found.number, cards.is_open()) == (cards.plans[1].pk, 2, True)

@@ -223,7 +223,12 @@ def _subscribed(own: Party, seller: Party) -> dict[str, str]:
     listing = make_listing(seller, wares.repo, monthly, monthly | {"price_minor": 50}, title="News")
     orders.place_order(own.actor, buyer_namespace="acme", **agreed(plan_of(listing)), key="news")
     found = subscriptions_of(own.namespace).items[0]
-    return {"subscription": str(found.uuid), "cheaper_plan": str(plan_of(listing, 2).uuid)}
+    cheaper = agreed(plan_of(listing, 2))
+    return {
+        "subscription": str(found.uuid),
+        "cheaper_plan": str(cheaper["plan_uuid"]),
+        "cheaper_terms": cheaper["accept_terms"],
+    }
 
 
 def _trade(own: Party) -> dict[str, str]:

@@ -99,11 +99,22 @@ def test_other_plans_say_what_they_cost_now(world, browser, monthly) -> None:
     place = f"/subscriptions/{Subscription.objects.get().uuid}"
     page = browser.get(place)
     assert "By the year" in shown(page)
-    plan, key = (re.search(f'name="{name}" value="([^"]+)"', page.content.decode())[1] for name in ("plan", "key"))
-    assert browser.post(f"{place}/change", {"plan": plan, "key": key}).status_code == 302
+    href = re.search(r'href="([^"]+/change\?plan=[^"]+)"', page.content.decode())[1]
+    page = browser.get(href)
+    assert "Change the plan" in shown(page)
+    form = {
+        name: re.search(f'name="{name}" value="([^"]+)"', page.content.decode())[1] for name in ("key", "accept_terms")
+    }
+    assert browser.post(href, form | {"accept": "on"}).status_code == 302
     text = shown(browser.get(place))
     assert "Next plan By the year" in text
     assert "Keep the present plan" in text
+    kept = {
+        name: re.search(f'name="{name}" value="([^"]+)"', browser.get(place).content.decode())[1]
+        for name in ("plan", "key")
+    }
+    assert browser.post(f"{place}/change", kept).status_code == 302
+    assert "Next plan" not in shown(browser.get(place))
 
 
 def test_lists_ask_the_database_no_more_for_more_rows(world, browser, monthly) -> None:

@@ -37,7 +37,7 @@ def decision(request: Request, uuid: UUID) -> HttpResponse:
     found, form = require_approval(request.actor, uuid), DecideForm(request.POST)
     deed = service.approve if "approve" in request.POST else service.decline
     if decided := submit(form, deed, request.actor, found):
-        messages.success(request, f"{found.order.listing.title} is {decided.outcome}.")
+        messages.success(request, f"{found.listing.title} is {decided.outcome}.")
         return HttpResponseRedirect("/approvals")
     page = ApprovalPage.of(request.actor, require_approval(request.actor, uuid), form)
     return render(request, "market/approval.html", page, status=400)
@@ -47,7 +47,7 @@ def decision(request: Request, uuid: UUID) -> HttpResponse:
 def withdrawal(request: Request, uuid: UUID) -> HttpResponse:
     found = require_approval(request.actor, uuid)
     service.withdraw(request.actor, found)
-    messages.success(request, "You took it back; nothing was bought.")
+    messages.success(request, "You took it back; nothing was bought or changed.")
     return HttpResponseRedirect("/approvals")
 
 

@@ -15,7 +15,8 @@ from web.links import listing_url, with_query
 from web.market.subscription_words import subscription_details
 
 if TYPE_CHECKING:
-    from market.models import Listing, ListingImage, Plan
+    from accounts.actors import Actor
+    from market.models import Entitlement, Listing, ListingImage, Plan
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,15 @@ def _details(listing: "Listing", plan: "Plan") -> list[str]:
         days = plan.refund_window_days
         details.append(f"Money back within {days} days" if days else "No return")
     return details
+
+
+def access_in_words(actor: "Actor", entitlement: "Entitlement") -> str:
+    """By whose purchase the reader has it. Wants the holder joined."""
+    if entitlement.seats is not None:
+        return f"You have a seat of what {entitlement.holder.name} bought."
+    return (
+        "You have it." if entitlement.holder_id == actor.namespace_id else f"{entitlement.holder.name} has it, you too."
+    )
 
 
 def next_call_in_words(found: NextCall | None) -> str:

@@ -47,6 +47,8 @@ class CheckoutForm(forms.Form):
     accept = forms.BooleanField(label="I agree to these terms and to this price")
     accept_terms = forms.CharField(max_length=64, widget=forms.HiddenInput)
     key = forms.CharField(max_length=80, widget=forms.HiddenInput)
+    asks = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    """The page that was sent has said that the order waits for an approval."""
 
     def __init__(self, actor: Actor, plan: "Plan", data: Any = None, initial: dict[str, Any] | None = None) -> None:
         is_by_call = plan.kind == PlanKind.PAY_PER_USE and plan.unit_size == 1
@@ -89,8 +91,40 @@ class CheckoutForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        for name in ("accept", "asks"):
+            cleaned.pop(name, None)
+        return cleaned
+
+
+class PlanSwitchForm(forms.Form):
+    """`key` is made when the page is shown, so that a form sent twice changes once."""
+
+    reason = forms.CharField(
+        max_length=500,
+        required=False,
+        label="What it is for",
+        help_text="Read by those who approve it.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    accept = forms.BooleanField(label="I agree to these terms and to this price")
+    accept_terms = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    key = forms.CharField(max_length=80, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, initial={"key": str(new_uuid())})
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         cleaned.pop("accept", None)
         return cleaned
+
+
+def put_shown(form: forms.Form, **shown: str) -> None:
+    """What the page shows now is what its form agrees to when it is sent next."""
+    if form.is_bound:
+        form.data = {**form.data.dict(), **shown}  # type: ignore[attr-defined]  # of a request
+    else:
+        form.initial.update(shown)
 
 
 class RefundForm(forms.Form):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from common.money import Money
 from market import queries
+from market.access_details import AccessTerm, access_terms
 from market.invoices import counted_in
 from market.prices import price_of
 from web.exports import PAGE, Cell, amount, every
@@ -19,7 +20,7 @@ ORDERS = [
     "date", "listing", "plan", "price", "quantity", "discount", "total", "returned", "currency", "state", "buyer", "seller", "paid", "order",
 ]  # fmt: skip
 ACCESS = [
-    "listing", "kind", "seller", "plan", "since", "unit", "granted", "used", "left", "charged", "currency", "order",
+    "listing", "kind", "seller", "bought by", "plan", "since", "until", "renews", "state", "unit", "granted", "used", "left", "charged", "currency", "order",
 ]  # fmt: skip
 EARNED = ["listing", "orders", "paid by buyers", "returned", "earned", "currency"]
 
@@ -51,24 +52,38 @@ def sales(owner: "Namespace") -> Iterator[Row]:
 
 
 def access(owner: "Namespace") -> Iterator[Row]:
-    """What there is access to through purchases, newest first."""
-    for each in every(lambda cursor: queries.entitlements_of(owner, cursor=cursor, limit=PAGE)):
-        entitlement = each.entitlement
-        listing, order = entitlement.listing, entitlement.order
-        yield [
-            listing.title,
-            listing.subject_kind,
-            listing.namespace.name,
-            order.plan.name,
-            entitlement.created_at,
-            counted_in(entitlement.order.plan.unit) if each.used_units is not None else "",
-            entitlement.granted_units,
-            each.used_units,
-            each.left_units,
-            amount(Money(each.charged_minor, order.currency)),
-            order.currency,
-            str(order.uuid),
-        ]
+    """What there is access to through purchases, newest first; no end is written where it is for good."""
+    cursor: str | None = None
+    while True:
+        page = queries.entitlements_of(owner, cursor=cursor, limit=PAGE)
+        terms = access_terms(owner, [each.entitlement for each in page.items])
+        yield from (_access(each, terms[each.entitlement.pk]) for each in page.items)
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor
+
+
+def _access(each: queries.Access, term: AccessTerm) -> Row:
+    entitlement = each.entitlement
+    listing, order = entitlement.listing, entitlement.order
+    return [
+        listing.title,
+        listing.subject_kind,
+        listing.namespace.name,
+        entitlement.holder.name,
+        order.plan.name,
+        term.since,
+        term.until,
+        "yes" if term.renews else "no",
+        term.state,
+        counted_in(order.plan.unit) if each.used_units is not None else "",
+        entitlement.granted_units,
+        each.used_units,
+        each.left_units,
+        amount(Money(each.charged_minor, order.currency)),
+        order.currency,
+        str(order.uuid),
+    ]
 
 
 def earned(owner: "Namespace") -> Iterator[Row]:

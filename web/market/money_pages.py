@@ -12,12 +12,13 @@ from common.clock import now
 from common.ids import new_uuid
 from common.money import Money
 from market import queries
-from market.access_details import AccessDetail, UsedBy, details_of
+from market.access_details import AccessDetail, AccessState, AccessTerm, UsedBy, details_of
 from market.cap_policies import CapView
 from market.prices import price_of
+from market.seat_policies import Unseated
 from market.services.subscription_periods import is_past
 from market.statements import is_royalty
-from market.states import OrderState, PlanKind
+from market.states import OrderState, PlanKind, SubscriptionState
 from metering.units import in_words, number_of
 from web.links import listing_url, order_url, with_query
 from web.market.cards import next_call_in_words
@@ -157,7 +158,7 @@ class OrderPage:
         entitlement: Entitlement | None = getattr(order, "entitlement", None)
         access = queries.access_of(entitlement) if entitlement else None
         unit, granted = order.plan.unit, entitlement.granted_units if entitlement else None
-        acceptance = getattr(order, "acceptance", None)
+        acceptance = order.accepted
         by = acceptance.accepted_by if acceptance else None
         subject = subject_of(actor, order.listing.subject_kind, order.listing.subject_uuid, order.listing.channel)
         return cls(
@@ -191,6 +192,9 @@ class OrderPage:
 
 @dataclass(frozen=True)
 class AccessRow:
+    """`order_href`, `seats_href` and `subscription` are empty for those who may not see them, `use_href` where the reader can't use it.
+    `by`: whose purchase it is, where it is a seat of another's. `until`: how long, in words. `no_seat`: what is said to those who have none."""
+
     title: str
     kind: str
     seed: str
@@ -199,7 +203,11 @@ class AccessRow:
     order_href: str
     use_href: str
     plan: str
-    since: datetime
+    by: str
+    since: str
+    until: str
+    state: str
+    reason: str
     used: int | None
     unit_label: str
     use: str
@@ -212,6 +220,8 @@ class AccessRow:
     next_call: str
     seats: str
     seats_href: str
+    has_seat: bool
+    no_seat: str
     used_by: list[UsedBy]
     caps: list[CapView]
     subscription: Standing | None
@@ -234,7 +244,7 @@ class LibraryPage:
             "What I have access to",
             owner.name,
             owner_choices(actor, Action.NAMESPACE_READ, "/library", owner.name),
-            [_access_row(access, details[access.entitlement.pk]) for access in found.items],
+            [_access_row(actor, owner, access, details[access.entitlement.pk]) for access in found.items],
             with_query("/library/caps", owner=owner.name),
             with_query("/library", owner=owner.name, cursor=found.next_cursor) if found.next_cursor else "",
         )
@@ -410,21 +420,26 @@ def _use_in_words(unit: str, used: int | None, granted: int | None) -> str:
     )
 
 
-def _access_row(access: queries.Access, detail: AccessDetail) -> AccessRow:
-    entitlement = access.entitlement
-    listing = entitlement.listing
-    granted = entitlement.granted_units
-    unit = entitlement.order.plan.unit
+def _access_row(actor: Actor, owner: "Namespace", access: queries.Access, detail: AccessDetail) -> AccessRow:
+    entitlement, term = access.entitlement, detail.term
+    listing, holder, unit = entitlement.listing, entitlement.holder, entitlement.order.plan.unit
+    granted, sees_order = entitlement.granted_units, actor.may(Action.ORDER_READ, holder.pk)
+    is_trial = access.subscription is not None and access.subscription.state == SubscriptionState.TRIALING
+    is_locked = detail.has_seat is False or term.state == AccessState.FROZEN
     return AccessRow(
         title=listing.title,
         kind=listing.subject_kind,
         seed=str(listing.uuid),
         seller=listing.namespace.name,
         listing_href=listing_url(listing.namespace.name, listing.slug),
-        order_href=order_url(entitlement.order.uuid),
-        use_href=f"/subjects/{listing.subject_kind}/{listing.subject_uuid}",
+        order_href=order_url(entitlement.order.uuid) if sees_order else "",
+        use_href="" if is_locked else f"/subjects/{listing.subject_kind}/{listing.subject_uuid}",
         plan=entitlement.order.plan.name,
-        since=entitlement.created_at,
+        by="" if holder.pk == owner.pk else holder.name,
+        since=f"{term.since:%-d %b %Y}",
+        until=until_in_words(term, is_trial=is_trial),
+        state=term.state,
+        reason=term.reason,
         used=access.used_units,
         unit_label=unit.capitalize(),
         use=_use_in_words(unit, access.used_units, granted),
@@ -433,10 +448,23 @@ def _access_row(access: queries.Access, detail: AccessDetail) -> AccessRow:
         low=(granted or 0) * 3 // 4,
         high=(granted or 0) * 19 // 20,
         uuid=str(entitlement.uuid),
-        next_call=next_call_in_words(access.next_call),
+        next_call="" if is_locked else next_call_in_words(access.next_call),
         seats="" if detail.seats is None else f"{detail.seats_taken:,} of {detail.seats:,} seats taken",
         seats_href="" if detail.seats is None else f"/library/seats/{entitlement.uuid}",
+        has_seat=bool(detail.has_seat),
+        no_seat=Unseated(entitlement, detail.givers).sentence if detail.has_seat is False else "",
         used_by=detail.used_by,
         caps=detail.caps,
-        subscription=Standing.of(access.subscription) if access.subscription else None,
+        subscription=Standing.of(access.subscription) if access.subscription and sees_order else None,
     )
+
+
+def until_in_words(term: AccessTerm, *, is_trial: bool = False) -> str:
+    """`until 28 Feb 2026, then renewed`; `for good` without an end."""
+    if term.until is None:
+        return "for good"
+    day = f"{term.until:%-d %b %Y}"
+    if term.state == AccessState.FROZEN:
+        return f"rests since {day}" if term.until <= now() else f"until {day}"
+    until = f"until {day}, then renewed" if term.renews else f"ends on {day}"
+    return f"trial {until}" if is_trial else until

@@ -1,10 +1,10 @@
 """What shopping pages show: the market, a listing, the checkout."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote as quoted
+from urllib.parse import quote as escaped
 
 from django import forms
 
@@ -20,6 +20,7 @@ from market.policies import may_review, plans_on_sale
 from market.prices import price_of
 from market.ready_queries import licence_now
 from market.search import Sort, search_listings
+from market.seat_policies import unseated_of
 from market.services.quotes import quote
 from market.showing import changelog_of, channel_words, covers_of, showings_of
 from market.states import ListingState, PlanKind, SubjectKind
@@ -33,8 +34,9 @@ from web.hub.versions import Metric, metrics_of
 from web.links import endpoint_url, listing_url, namespace_url, repo_url, version_url, with_query
 from web.market.blind_pages import CertificateRow
 from web.market.buyer_review_pages import ReviewsOnListing
-from web.market.cards import ImageView, ListingCard, PlanView, next_call_in_words
+from web.market.cards import ImageView, ListingCard, PlanView, access_in_words, next_call_in_words
 from web.market.follow_pages import Social
+from web.market.forms import put_shown
 from web.market.headlines import headlines_of
 from web.market.recall_pages import Banner
 from web.market.thread_pages import ThreadsOnListing
@@ -113,7 +115,7 @@ class HomePage:
         state = {"q": text, **{name: list(values) for name, values in chosen.items()}, "sort": sort, "more": opened}
         headlines = headlines_of(actor, found.items)
         covers = covers_of(found.items)
-        owned = queries.listings_open_to(actor.member_namespaces(), found.items) if actor.is_authenticated else set()
+        owned = queries.listings_open_to(actor, found.items) if actor.is_authenticated else set()
         current = sort or ("relevance" if text else "popular")
         return cls(
             title="Market",
@@ -175,9 +177,12 @@ class ListingPage:
     sales: int
     published_at: datetime | None
     subject: SubjectView | None
-    access_holder: str
+    access: str
+    """By what the reader has it, in a sentence; empty when they do not."""
     access_href: str
     next_call: str
+    no_seat: str
+    """What is said to people of an organisation that bought it by the seat, who have none."""
     manage_href: str
     follows: str
     """What the listing follows and where that leads now, in words."""
@@ -204,7 +209,8 @@ class ListingPage:
     def of(cls, actor: Actor, listing: "Listing") -> "ListingPage":
         showing = showings_of([listing])[listing.pk]
         plans = list(plans_on_sale(actor, listing))
-        mine = queries.entitlement_for(actor.member_namespaces(), listing) if actor.is_authenticated else None
+        mine = queries.entitlement_for(actor, listing) if actor.is_authenticated else None
+        unseated = unseated_of(actor, listing.subject_uuid) if mine is None and actor.is_authenticated else None
         subject = subject_of(actor, listing.subject_kind, listing.subject_uuid, listing.channel)
         licence = licence_now(listing)
         facts = [Fact("Task", listing.task), Fact("Category", listing.category), Fact("Licence", licence)]
@@ -222,9 +228,10 @@ class ListingPage:
             sales=listing.sales,
             published_at=listing.published_at,
             subject=subject,
-            access_holder=mine.holder.name if mine else "",
+            access=access_in_words(actor, mine) if mine else "",
+            no_seat=unseated.sentence if unseated else "",
             access_href=subject.href if mine and subject else "",
-            next_call=next_call_in_words(next_call_of([mine.holder_id], listing.subject_uuid)) if mine else "",
+            next_call=next_call_in_words(next_call_of(actor, listing.subject_uuid)) if mine else "",
             licence_href=f"{listing_url(listing.namespace.name, listing.slug)}/licence",
             manage_href=f"/sell/{listing.uuid}" if is_sellers else "",
             follows=channel_words(listing, showing.version),
@@ -265,10 +272,13 @@ class QuoteView:
     tax: Money | None = None
     total: Money | None = None
     trial_days: int = 0
+    approval: str = ""
+    """What the order would wait for, in words; empty: for nobody."""
+    caps: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, actor: Actor, plan: "Plan", form: forms.Form) -> "QuoteView | None":
-        """For what stands in the form; None when nobody is chosen to buy for. About six queries."""
+        """For what stands in the form; None when nobody is chosen to buy for. About ten queries."""
         given = {name: form[name].value() for name in form.fields if name in {"buyer_namespace", "quantity", "coupon"}}
         if given.get("buyer_namespace") not in dict(form.fields["buyer_namespace"].choices):  # type: ignore[attr-defined]
             return None
@@ -288,7 +298,9 @@ class QuoteView:
             for minor in (found.price_minor, found.discount_minor, found.tax_minor, found.total_minor)
         ]
         code = found.coupon.code if found.coupon else ""
-        return cls("", sums[0], -sums[1], code, sums[2], sums[3], found.trial_days)
+        waits = found.approval.sentence if found.approval else ""
+        caps = [each.sentence for each in found.caps]
+        return cls("", sums[0], -sums[1], code, sums[2], sums[3], found.trial_days, waits, caps)
 
 
 @dataclass(frozen=True)
@@ -313,7 +325,7 @@ class Support:
     def of(cls, contact: str) -> "Support | None":
         if not contact:
             return None
-        return cls(contact, contact if contact.startswith("https://") else f"mailto:{quoted(contact, safe='@')}")
+        return cls(contact, contact if contact.startswith("https://") else f"mailto:{escaped(contact, safe='@')}")
 
 
 @dataclass(frozen=True)
@@ -336,18 +348,15 @@ class CheckoutPage:
     @classmethod
     def of(cls, actor: Actor, listing: "Listing", plan: "Plan", form: forms.Form) -> "CheckoutPage":
         terms = terms_for(plan)
-        # what is shown now is what is accepted next
-        if form.is_bound:
-            form.data = {**form.data.dict(), "accept_terms": terms.digest}  # type: ignore[attr-defined]  # of a request
-        else:
-            form.initial["accept_terms"] = terms.digest
+        quoted = QuoteView.of(actor, plan, form)
+        put_shown(form, accept_terms=terms.digest, asks="1" if quoted and quoted.approval else "")
         return cls(
             title=f"{'Subscribe to' if plan.kind == PlanKind.SUBSCRIPTION else 'Buy'} {listing.title}",
             card=ListingCard.of(listing, [plan]),
             plan=PlanView.of(listing, plan),
             listing_href=listing_url(listing.namespace.name, listing.slug),
             form=form,
-            quote=QuoteView.of(actor, plan, form),
+            quote=quoted,
             can_buy=bool(form.fields["buyer_namespace"].choices),  # type: ignore[attr-defined]
             is_free=price_of(plan) == "Free",
             is_subscription=plan.kind == PlanKind.SUBSCRIPTION,

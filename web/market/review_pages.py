@@ -165,7 +165,7 @@ class CataloguePage:
         found = policies.catalogue_of(actor, namespace.pk).prefetch_related(queries.with_offers())
         page = keyset_page(found, order=("-published_at", "-pk"), cursor=cursor or None, limit=24)
         headlines, covers = headlines_of(actor, page.items), covers_of(page.items)
-        owned = queries.listings_open_to(actor.member_namespaces(), page.items)
+        owned = queries.listings_open_to(actor, page.items)
         url = f"/organizations/{namespace.name}/catalogue"
         return cls(
             title=f"Catalogue of {organization.display_name}",

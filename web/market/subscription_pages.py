@@ -4,28 +4,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django import forms
+
 from accounts.actors import Actor
 from accounts.permissions import Action
 from common.errors import Conflict, Invalid
 from common.ids import new_uuid
 from common.money import Money
+from market.approval_policies import asking_limits
+from market.order_terms import terms_for
 from market.overdue import dunning
 from market.policies import plans_on_sale
+from market.services.approval_requests import ApprovalNeeded, approval_needed
+from market.services.plan_switches import PlanChange, change_of, unused_of
 from market.services.subscription_periods import is_running
-from market.services.subscriptions import change_of, unused_of
-from market.states import UNPAID, PlanKind, SubscriptionState
-from market.subscription_queries import open_term, subscribers_of, subscriptions_of, terms_of
+from market.states import UNPAID, ApprovalOutcome, PlanKind, SubscriptionState
+from market.subscription_queries import open_term, subscribers_of, subscriptions_of, switches_of, terms_of
 from market.subscriptions import price_of_period
 from web.links import listing_url, order_url, subscription_url, with_query
 from web.market.cards import PlanView
+from web.market.forms import put_shown
 from web.market.money_pages import OwnerChoice, owner_choices
 from web.market.subscription_words import standing_of
 
 if TYPE_CHECKING:
     from accounts.models import Namespace
     from common.pagination import Page
-    from market.models import Plan, Subscription, SubscriptionTerm
+    from market.models import Plan, PlanSwitch, Subscription, SubscriptionTerm
 
+_DAY = "%-d %b %Y"
+SWITCHES_SHOWN = 20
 _KINDS = {"trial": "Trial", "period": "Period", "upgrade": "Change of plan", "overage": "Calls beyond the quota"}
 
 
@@ -129,12 +137,46 @@ class TermRow:
 
 @dataclass(frozen=True)
 class PlanChoice:
-    """Another plan, and what taking it now would mean."""
+    """Another plan, and what taking it now would mean. `href` leads to the page on which it is taken; empty for the present plan, which
+    is kept with `hidden` at once, and where there is nothing to do."""
 
     plan: PlanView
     sentence: str
-    hidden: list[tuple[str, str]]
+    href: str
     label: str
+    hidden: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class SwitchRow:
+    """A plan that was chosen. `outcome` of its approval, empty when it needed none."""
+
+    former: str
+    plan: str
+    by: str
+    at: datetime
+    outcome: str
+    approval_href: str
+    order_href: str
+    terms: str
+    digest: str
+
+    @classmethod
+    def of(cls, row: "PlanSwitch", actor: Actor, buyer_id: int) -> "SwitchRow":
+        """Wants what `switches_of` joins."""
+        approval = getattr(row, "approval", None)
+        sees_approval = actor.may(Action.NAMESPACE_APPROVE, buyer_id) or row.placed_by_id == actor.user_id
+        return cls(
+            former=row.former.name,
+            plan=row.plan.name,
+            by=row.placed_by.username if row.placed_by else "somebody who left",
+            at=row.created_at,
+            outcome=approval.outcome if approval else "",
+            approval_href=f"/approvals/{approval.uuid}" if approval and sees_approval else "",
+            order_href=order_url(row.order.uuid) if row.order else "",
+            terms=row.acceptance.terms.text,
+            digest=row.acceptance.terms.digest,
+        )
 
 
 @dataclass(frozen=True)
@@ -161,6 +203,9 @@ class SubscriptionPage:
     continue_href: str
     change_href: str
     choices: list[PlanChoice]
+    asked: SwitchRow | None
+    """The plan that waits for an approval."""
+    switches: list[SwitchRow]
 
     @classmethod
     def of(cls, actor: Actor, found: "Subscription") -> "SubscriptionPage":
@@ -168,6 +213,7 @@ class SubscriptionPage:
         is_buyers = is_on and actor.may(Action.NAMESPACE_BUY, found.buyer_id)
         is_due = found.state in UNPAID
         waiting = open_term(found) if is_buyers else None
+        switches = [SwitchRow.of(each, actor, found.buyer_id) for each in switches_of(actor, found)[:SWITCHES_SHOWN]]
         choices = _choices(actor, found) if is_buyers and not is_due else []
         due = _price(found, found.next_plan or found.plan)
         failed = found.failed_at if is_on else None
@@ -192,7 +238,62 @@ class SubscriptionPage:
             continue_href=f"{row.href}/continuation" if is_buyers and found.cancel_at_period_end else "",
             change_href=f"{row.href}/change" if choices else "",
             choices=choices,
+            asked=next((each for each in switches if each.outcome == ApprovalOutcome.WAITING), None),
+            switches=switches,
         )
+
+
+@dataclass(frozen=True)
+class ChangePage:
+    """The page on which another plan is taken: what changes, what is due, the terms, and the approval that it would wait for. `change` is
+    None when it can't be taken: `problem` says why."""
+
+    title: str
+    row: SubscriptionRow
+    plan: PlanView
+    price: Money
+    change: PlanChange | None
+    when: str
+    due: Money | None
+    credit: Money | None
+    problem: str
+    approval: ApprovalNeeded | None
+    takes_back: str
+    terms: str
+    form: forms.Form
+
+    @classmethod
+    def of(cls, actor: Actor, found: "Subscription", plan: "Plan", form: forms.Form) -> "ChangePage":
+        row, terms = SubscriptionRow.of(found), terms_for(plan)
+        put_shown(form, accept_terms=terms.digest)
+        change, problem = None, ""
+        try:
+            change = change_of(found, plan)
+        except (Conflict, Invalid) as error:
+            problem = error.message
+        price = _price(found, plan)
+        needed = approval_needed(actor, found.buyer, plan.currency, price.amount_minor) if change else None
+        if needed is None:
+            form.fields.pop("reason", None)
+        return cls(
+            title=f"Another plan of {row.title}",
+            row=row,
+            plan=PlanView.of(found.listing, plan),
+            price=price,
+            change=change,
+            when=_begins(change) if change else "",
+            due=Money(change.due_now_minor, plan.currency) if change else None,
+            credit=Money(change.credit_minor, plan.currency) if change and change.credit_minor else None,
+            problem=problem,
+            approval=needed,
+            takes_back="It takes your cancellation back." if found.cancel_at_period_end else "",
+            terms=terms.text,
+            form=form,
+        )
+
+
+def _begins(change: PlanChange) -> str:
+    return "at once" if change.is_now else f"on {change.at:{_DAY}}, with the next period"
 
 
 def _cancel_text(found: "Subscription", *, is_due: bool) -> str:
@@ -204,27 +305,34 @@ def _cancel_text(found: "Subscription", *, is_due: bool) -> str:
 def _choices(actor: Actor, found: "Subscription") -> list[PlanChoice]:
     plans = plans_on_sale(actor, found.listing).filter(kind=PlanKind.SUBSCRIPTION).exclude(pk=found.plan_id)
     left = unused_of(found)
-    choices = [_choice(found, plan, left) for plan in plans[:20]]
+    asking = asking_limits(actor, [found.buyer_id], found.plan.currency).get(found.buyer_id)
+    choices = [_choice(found, plan, left, asking) for plan in plans[:20]]
     if found.next_plan_id is not None:
-        choices.insert(0, _choice(found, found.plan, left, "Keep the present plan"))
+        choices.insert(0, _choice(found, found.plan, left, None))
     return [each for each in choices if each is not None]
 
 
-def _choice(found: "Subscription", plan: "Plan", left: int, label: str = "Change to this plan") -> PlanChoice | None:
+def _choice(found: "Subscription", plan: "Plan", left: int, limit: int | None) -> PlanChoice | None:
+    """`limit`: above it the reader has to ask."""
     plan.listing = found.listing
     try:
         change = change_of(found, plan, credit_minor=left)
     except (Conflict, Invalid):
         return None
     due, credit = Money(change.due_minor, plan.currency), Money(change.credit_minor, plan.currency)
+    href, label, hidden = with_query(f"{subscription_url(found.uuid)}/change", plan=str(plan.uuid)), "Change to it", []
     if change.is_now:
         sentence = f"Begins now for {due}: what is left of your period, {credit}, is taken off."
     elif plan.pk == found.next_plan_id:
-        sentence, label = f"Chosen: begins on {change.at:%-d %b %Y} for {due}.", ""
+        sentence, href, label = f"Chosen: begins on {change.at:{_DAY}} for {due}.", "", ""
     else:
-        sentence = f"Begins on {change.at:%-d %b %Y} for {due}; until then all stays as it is."
-    hidden = [("plan", str(plan.uuid)), ("key", str(new_uuid()))]
-    return PlanChoice(PlanView.of(found.listing, plan), sentence, hidden, label)
+        sentence = f"Begins on {change.at:{_DAY}} for {due}; until then all stays as it is."
+    if plan.pk == found.plan_id:
+        href, label, hidden = "", "Keep the present plan", [("plan", str(plan.uuid)), ("key", str(new_uuid()))]
+    elif href and limit is not None and change.price_minor > limit:
+        sentence += f" Above {Money(limit, plan.currency)} it waits for an approval."
+        label = "Ask for it"
+    return PlanChoice(PlanView.of(found.listing, plan), sentence, href, label, hidden)
 
 
 def _price(found: "Subscription", plan: "Plan") -> Money:

@@ -16,7 +16,7 @@ from market.services.views import count_view
 from web.forms import submit, uuid_of
 from web.links import order_url
 from web.market.forms import CheckoutForm
-from web.market.pages import CheckoutPage, HomePage, ListingPage
+from web.market.pages import CheckoutPage, HomePage, ListingPage, QuoteView
 from web.render import Request, form_status, render
 
 
@@ -69,6 +69,10 @@ def checkout(request: Request, namespace: str, slug: str) -> HttpResponse:
         form = CheckoutForm(request.actor, plan, initial=asked)
     else:
         form = CheckoutForm(request.actor, plan, request.POST)
+    if form.is_bound and "reason" in form.fields and form.is_valid() and not request.POST.get("asks"):
+        asked_price = QuoteView.of(request.actor, plan, form)
+        if asked_price and asked_price.approval:
+            form.add_error(None, "This order waits for an approval: see below for whom, and ask for it.")
     if (
         request.method == "POST"
         and not is_asking

@@ -13,7 +13,7 @@ from market.policies import plans_on_sale
 from market.prices import price_of
 from market.trial_queries import Way, right_of, trial_calls
 from web.links import endpoint_url, listing_url
-from web.market.cards import next_call_in_words
+from web.market.cards import access_in_words, next_call_in_words
 from web.work.samples import Sample, samples_of
 from web.work.tryit import InputPlan, TryForm, form_of
 
@@ -70,6 +70,8 @@ class TryPanel:
     infer_href: str
     token_href: str
     note: str
+    no_seat: str
+    """What is said to people of an organisation that bought calls by the seat, who have none."""
     left: int | None
     calls_per_day: int
     ends_at: "datetime | None"
@@ -100,7 +102,8 @@ class TryPanel:
             is_signed_in=actor.is_authenticated,
             infer_href=where.infer,
             token_href=f"{shop}/try/token" if right.way == Way.TRIAL else f"{here}/trial-token",
-            note=_note(right),
+            note=_note(actor, right),
+            no_seat=right.unseated.sentence if right.unseated else "",
             left=right.trial.left if right.trial else None,
             calls_per_day=trial_calls(listing) if listing else 0,
             ends_at=right.trial.ends_at if right.trial else None,
@@ -123,8 +126,10 @@ class TryPanel:
         return self.table is not None or any(each.kind != "json" for each in self.inputs)
 
 
-def _note(right: "Right") -> str:
-    return next_call_in_words(right.next_call) if right.way == Way.BOUGHT else _NOTES.get(right.way, "")
+def _note(actor: Actor, right: "Right") -> str:
+    if right.next_call is None:
+        return _NOTES.get(right.way, "")
+    return f"{access_in_words(actor, right.next_call.entitlement)} {next_call_in_words(right.next_call)}"
 
 
 def _table(form: TryForm, example: Mapping[str, Any]) -> TryTable | None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers
 
 from api.v1.market.wire import SUBJECTS, UNITS
+from market.access_details import AccessState
 from market.prices import unit_price
 from market.states import SubscriptionState
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from market.models import Subscription
     from market.next_call import NextCall
     from market.queries import Access
+    from market.seat_policies import Unseated
 
+ACCESS_STATES = [each.value for each in AccessState]
 SUBSCRIPTION_STATES = [each.value for each in SubscriptionState]
 
 
@@ -55,6 +58,14 @@ class SeatsWire(serializers.Serializer):
     left = serializers.IntegerField()
 
 
+class NoSeatWire(serializers.Serializer):
+    """An organisation of the caller's has it by the seat, and the caller has none."""
+
+    holder = serializers.CharField()
+    seat_givers = serializers.ListField(child=serializers.CharField(), help_text="Who could give one.")
+    sentence = serializers.CharField()
+
+
 class AccessWire(serializers.Serializer):
     uuid = serializers.UUIDField()
     order = serializers.UUIDField()
@@ -71,6 +82,19 @@ class AccessWire(serializers.Serializer):
     seats = SeatsWire(allow_null=True)
     used_by = UsedByWire(many=True)
     caps = serializers.ListField(child=serializers.CharField())
+    holder = serializers.CharField(help_text="Whose purchase it is: another namespace's where one has a seat of it.")
+    plan = serializers.CharField()
+    since = serializers.DateTimeField(help_text="Of a subscription its beginning, of a seat since one sits.")
+    until = serializers.DateTimeField(allow_null=True, help_text="Null: for good.")
+    renews = serializers.BooleanField(help_text="It goes on at `until`, if it is paid.")
+    state = serializers.ChoiceField(
+        ACCESS_STATES, help_text="`frozen`: it rests. `recalled`: the version that it gives was recalled."
+    )
+    reason = serializers.CharField(allow_blank=True, help_text="Why it is not `open`.")
+    has_seat = serializers.BooleanField(allow_null=True, help_text="Of the caller; null: not by the seat.")
+    seat_givers = serializers.ListField(
+        child=serializers.CharField(), help_text="Who could give the caller a seat, who has none."
+    )
     created_at = serializers.DateTimeField()
 
 
@@ -99,8 +123,21 @@ def access(row: "Access", detail: "AccessDetail") -> dict[str, Any]:
             for each in detail.used_by
         ],
         "caps": [cap.words for cap in detail.caps],
+        "holder": held.holder.name,
+        "plan": held.order.plan.name,
+        "since": detail.term.since,
+        "until": detail.term.until,
+        "renews": detail.term.renews,
+        "state": detail.term.state,
+        "reason": detail.term.reason,
+        "has_seat": detail.has_seat,
+        "seat_givers": detail.givers,
         "created_at": held.created_at,
     }
+
+
+def no_seat(row: "Unseated") -> dict[str, Any]:
+    return {"holder": row.entitlement.holder.name, "seat_givers": row.givers, "sentence": row.sentence}
 
 
 def running(row: "Subscription") -> dict[str, Any]:
@@ -123,3 +160,10 @@ def next_call(row: "NextCall") -> dict[str, Any]:
         "paid_left": row.paid_left,
         "beyond_left": row.beyond_left,
     }
+
+
+class OwnAccessWire(serializers.Serializer):
+    """By what the caller has a listing. Both null: by nothing."""
+
+    access = AccessWire(allow_null=True)
+    no_seat = NoSeatWire(allow_null=True)

@@ -11,22 +11,25 @@ from rest_framework.response import Response
 from accounts.permissions import Action
 from accounts.policies import require_namespace
 from api.v1.base import PAGE_PARAMETERS, View, page_of
-from api.v1.market import wire
-from common.errors import Invalid
+from api.v1.market import switch_wire, wire
+from api.v1.market.switch_wire import OUTCOMES
+from common.errors import DomainError, Invalid
 from common.pagination import keyset_page
 from market import approval_policies as policies
 from market.services import approval_requests, approvals
+from market.services.plan_switches import change_of
 from market.states import ApprovalOutcome
 
 if TYPE_CHECKING:
     from market import models
 
-OUTCOMES = [each.value for each in ApprovalOutcome]
-
 
 class ApprovalWire(serializers.Serializer):
     uuid = serializers.UUIDField()
-    order = wire.OrderWire()
+    order = wire.OrderWire(allow_null=True)
+    change = switch_wire.PlanSwitchWire(
+        allow_null=True, help_text="Another plan of a subscription, where it is about that."
+    )
     limit_minor = serializers.IntegerField(help_text="The limit that the total is above.")
     asked_by = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)
@@ -36,6 +39,13 @@ class ApprovalWire(serializers.Serializer):
     decided_by = serializers.CharField(allow_blank=True)
     decided_at = serializers.DateTimeField(allow_null=True)
     comment = serializers.CharField(allow_blank=True)
+
+
+class ApprovalNowWire(ApprovalWire):
+    due_now_minor = serializers.IntegerField(
+        allow_null=True, help_text="Of a change of plan that waits: what is due at once if it is approved now."
+    )
+    problem = serializers.CharField(allow_blank=True, help_text="Why such a change can't be approved now.")
 
 
 class DecisionNew(serializers.Serializer):
@@ -61,9 +71,10 @@ def approval(row: "models.Approval") -> dict[str, Any]:
     """Wants what `visible_approvals` joins."""
     return {
         "uuid": row.uuid,
-        "order": wire.order(row.order),
+        "order": wire.order(row.order) if row.order else None,
+        "change": switch_wire.switch(row.switch, row.switch.subscription.uuid) if row.switch else None,
         "limit_minor": row.limit_minor,
-        "asked_by": row.order.placed_by.username if row.order.placed_by else "",
+        "asked_by": row.placed_by.username if row.placed_by else "",
         "reason": row.reason,
         "created_at": row.created_at,
         "expires_at": row.expires_at,
@@ -74,6 +85,16 @@ def approval(row: "models.Approval") -> dict[str, Any]:
     }
 
 
+def approval_now(row: "models.Approval") -> dict[str, Any]:
+    due, problem = None, ""
+    if row.switch is not None and row.outcome == ApprovalOutcome.WAITING:
+        try:
+            due = change_of(row.switch.subscription, row.switch.plan).due_now_minor
+        except DomainError as error:
+            problem = error.message
+    return {**approval(row), "due_now_minor": due, "problem": problem}
+
+
 class Approvals(View):
     @extend_schema(
         responses=page_of(ApprovalWire),
@@ -81,7 +102,7 @@ class Approvals(View):
         tags=["market"],
     )
     def get(self, request: Request) -> Response:
-        """Purchases that the caller may decide, and those it has asked for, newest first."""
+        """Purchases and changes of plans that the caller may decide, and those it has asked for, newest first."""
         self.actor.require_authenticated()
         found = policies.visible_approvals(self.actor)
         if outcome := request.query_params.get("outcome"):
@@ -93,14 +114,14 @@ class Approvals(View):
 
 
 class Approval(View):
-    @extend_schema(responses=ApprovalWire, tags=["market"])
+    @extend_schema(responses=ApprovalNowWire, tags=["market"])
     def get(self, request: Request, uuid: UUID) -> Response:
         """One request, by its own uuid or its order's."""
-        return Response(approval(policies.require_approval(self.actor, uuid)))
+        return Response(approval_now(policies.require_approval(self.actor, uuid)))
 
     @extend_schema(responses={204: None}, tags=["market"])
     def delete(self, request: Request, uuid: UUID) -> Response:
-        """Take back one's own wish: the order is cancelled. Safe to repeat."""
+        """Take back one's own wish: the order is cancelled, a subscription stays as it is. Safe to repeat."""
         approvals.withdraw(self.actor, policies.require_approval(self.actor, uuid))
         return Response(status=204)
 
@@ -108,7 +129,7 @@ class Approval(View):
 class Decision(View):
     @extend_schema(request=DecisionNew, responses={201: ApprovalWire}, tags=["market"])
     def post(self, request: Request, uuid: UUID) -> Response:
-        """Approve a purchase, which is then made, or decline it. Safe to repeat; the other decision is a 409 then."""
+        """Approve a purchase or a change of plan, which is then made, or decline it. Safe to repeat; the other decision is a 409 then."""
         found, given = policies.require_approval(self.actor, uuid), self.given(DecisionNew)
         decide = approvals.approve if given["approve"] else approvals.decline
         decide(self.actor, found, comment=given["comment"])

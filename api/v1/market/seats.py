@@ -8,8 +8,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.policies import require_namespace
 from api.v1.base import KEY_PARAMETER, View
-from market.seat_policies import require_seats, seating_of
+from api.v1.market import access_wire
+from api.v1.market.views import ListingView
+from market import queries
+from market.access_details import details_of
+from market.seat_policies import require_seats, seating_of, unseated_of
 from market.services.seats import give_seat, take_seat
 
 
@@ -64,6 +69,24 @@ class Seats(_SeatsView):
             return self.answer(uuid)
 
         return self.creating(make)
+
+
+class OwnAccess(ListingView):
+    @extend_schema(responses=access_wire.OwnAccessWire, tags=["market"])
+    def get(self, request: Request, **names: str) -> Response:
+        """By what the caller has what a listing sells: the newest purchase of their own or of an organisation's, or a seat of one. Without
+        a seat of what an organisation of theirs has bought by the seat: who could give one."""
+        self.actor.require_authenticated()
+        listing = self.listing()
+        found = queries.entitlement_for(self.actor, listing)
+        if found is None:
+            unseated = unseated_of(self.actor, listing.subject_uuid)
+            return Response({"access": None, "no_seat": access_wire.no_seat(unseated) if unseated else None})
+        shown = queries.access_of(found)
+        # by a seat it is the caller's as a person
+        owner = found.holder if found.seats is None else require_namespace(self.actor, self.actor.username)
+        detail = details_of(self.actor, owner, [found])[found.pk]
+        return Response({"access": access_wire.access(shown, detail), "no_seat": None})
 
 
 class Seat(_SeatsView):

@@ -10,13 +10,15 @@ from rest_framework.response import Response
 
 from accounts.permissions import Action
 from api.v1.base import PAGE_PARAMETERS, View, page_of
-from api.v1.market import wire
+from api.v1.market import ahead_wire, switch_wire, wire
 from api.v1.market.access_wire import SUBSCRIPTION_STATES
 from api.v1.market.views import REQUIRED_KEY, MoneyView, NamespaceView
 from common.errors import Invalid
 from common.pagination import keyset_page
 from market import policies, subscription_queries
-from market.services import payments, subscriptions
+from market.order_terms import terms_for
+from market.services import payments, plan_switches, subscriptions
+from market.services.approval_requests import approval_needed
 from market.services.payment_backend import is_in_ledger
 from market.states import OrderState, TermKind
 from market.subscription_queries import require_subscription
@@ -77,8 +79,28 @@ class SubscriptionPaidWire(serializers.Serializer):
     order = wire.OrderWire(allow_null=True)
 
 
+class SubscriptionChangedWire(SubscriptionPaidWire):
+    """`change` is what was chosen; null where the present plan is kept. It waits while its `outcome` is `waiting`."""
+
+    change = switch_wire.PlanSwitchWire(allow_null=True)
+
+
 class SubscriptionChangeNew(serializers.Serializer):
     plan = serializers.UUIDField()
+    accept_terms = serializers.CharField(
+        max_length=64,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="`terms_digest` of the terms that are accepted. Not needed to keep the present plan.",
+    )
+    reason = serializers.CharField(
+        max_length=500, required=False, default="", allow_blank=True, help_text="For those who approve it."
+    )
+
+
+class PlanSwitchesWire(serializers.Serializer):
+    items = switch_wire.PlanSwitchWire(many=True)
 
 
 class SubscriptionChangeWire(serializers.Serializer):
@@ -89,6 +111,11 @@ class SubscriptionChangeWire(serializers.Serializer):
     credit_minor = serializers.IntegerField(help_text="What is left of the present period.")
     due_minor = serializers.IntegerField()
     currency = serializers.CharField()
+    terms = serializers.CharField(help_text="What taking the plan accepts.")
+    terms_digest = serializers.CharField(help_text="SHA-256 of the terms: `accept_terms` of the change.")
+    approval = ahead_wire.ApprovalNeededWire(
+        allow_null=True, help_text="A period of the plan is above a limit: the change would wait for it."
+    )
 
 
 _PAGE = page_of(SubscriptionWire)
@@ -177,7 +204,10 @@ class SubscriptionChange(MoneyView):
             wanted = UUID(request.query_params.get("plan", ""))
         except ValueError as error:
             raise Invalid("Name the plan by its uuid.", fields={"plan": "not a uuid"}) from error
-        change = subscriptions.change_of(found, policies.require_plan(self.actor, wanted))
+        plan = policies.require_plan(self.actor, wanted)
+        change, terms = plan_switches.change_of(found, plan), terms_for(plan)
+        price = 0 if plan.pk == found.plan_id else change.price_minor
+        needed = approval_needed(self.actor, found.buyer, plan.currency, price)
         return Response(
             {
                 "plan": change.plan.uuid,
@@ -187,23 +217,46 @@ class SubscriptionChange(MoneyView):
                 "credit_minor": change.credit_minor,
                 "due_minor": change.due_minor,
                 "currency": change.plan.currency,
+                "terms": terms.text,
+                "terms_digest": terms.digest,
+                "approval": ahead_wire.approval_needed(needed) if needed else None,
             }
         )
 
     @extend_schema(
-        request=SubscriptionChangeNew, responses={201: SubscriptionPaidWire}, parameters=[REQUIRED_KEY], tags=["market"]
+        request=SubscriptionChangeNew,
+        responses={201: SubscriptionChangedWire},
+        parameters=[REQUIRED_KEY],
+        tags=["market"],
     )
     def post(self, request: Request, uuid: UUID) -> Response:
         """Take another plan: a dearer one at once, for its price less what is left of the present period; another with the next
-        period. Naming the present plan takes that back."""
+        period. Above a limit of an organisation's it waits for an approval. Naming the present plan takes a change for the next period
+        back."""
         found = require_subscription(self.actor, uuid, Action.NAMESPACE_BUY)
         given, key = self.given(SubscriptionChangeNew), self.key()
 
         def make() -> dict[str, Any]:
-            _, order = subscriptions.change_plan(self.actor, found, given["plan"], key=key)
-            return _paid(self, uuid, order)
+            _, made = plan_switches.change_plan(
+                self.actor, found, given["plan"], key=key, accept_terms=given["accept_terms"], reason=given["reason"]
+            )
+            return {
+                **_paid(self, uuid, made.order if made else None),
+                "change": switch_wire.switch(made, uuid) if made else None,
+            }
 
         return self.creating(make)
+
+
+class SubscriptionChanges(View):
+    @extend_schema(responses=PlanSwitchesWire, tags=["market"])
+    def get(self, request: Request, uuid: UUID) -> Response:
+        """The plans that were chosen for a subscription, newest first, a hundred at most: with the terms that were accepted, and what
+        became of those that needed an approval."""
+        found = require_subscription(self.actor, uuid)
+        return Response(
+            {"items": [switch_wire.switch(each, uuid) for each in subscription_queries.switches_of(self.actor, found)]}
+        )
 
 
 def subscription(row: "Row") -> dict[str, Any]:

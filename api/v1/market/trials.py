@@ -31,6 +31,9 @@ class FreeCallsWire(serializers.Serializer):
     left = serializers.IntegerField(allow_null=True)
     ends_at = serializers.DateTimeField(allow_null=True)
     next_call_price = access_wire.NextCallWire(allow_null=True, help_text="Of what was bought.")
+    bought_by = serializers.CharField(allow_blank=True, help_text="Whose purchase the next call is paid from.")
+    by_seat = serializers.BooleanField(help_text="The caller has a seat of that.")
+    no_seat = access_wire.NoSeatWire(allow_null=True)
 
 
 class FreeCallsDayWire(serializers.Serializer):
@@ -96,6 +99,9 @@ def _trial(right: "Right", listing: "Listing") -> dict[str, Any]:
         "left": trial.left if trial else None,
         "ends_at": trial.ends_at if trial else None,
         "next_call_price": access_wire.next_call(right.next_call) if right.next_call else None,
+        "bought_by": right.next_call.entitlement.holder.name if right.next_call else "",
+        "by_seat": right.next_call is not None and right.next_call.entitlement.seats is not None,
+        "no_seat": access_wire.no_seat(right.unseated) if right.unseated else None,
     }
 
 

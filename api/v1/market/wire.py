@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from api.v1.market import ahead_wire
 from api.v1.registry.version_wire import VersionRecallWire, recall
 from market.showing import channel_words
 from market.stars import average
@@ -107,6 +108,10 @@ class QuoteWire(serializers.Serializer):
     terms = serializers.CharField(help_text="What an order accepts.")
     terms_digest = serializers.CharField(help_text="SHA-256 of the terms: `accept_terms` of the order.")
     trial_days = serializers.IntegerField(help_text="The order begins a trial of so many days; 0: it does not.")
+    approval = ahead_wire.ApprovalNeededWire(
+        allow_null=True, help_text="The order would wait for it; null: for nobody."
+    )
+    caps = ahead_wire.CapAheadWire(many=True)
 
 
 class CouponWire(serializers.Serializer):
@@ -404,6 +409,8 @@ def quote(row: "Quote") -> dict[str, Any]:
         "terms": row.terms.text if row.terms else "",
         "terms_digest": row.terms.digest if row.terms else "",
         "trial_days": row.trial_days,
+        "approval": ahead_wire.approval_needed(row.approval) if row.approval else None,
+        "caps": [ahead_wire.cap_ahead(each) for each in row.caps],
     }
 
 

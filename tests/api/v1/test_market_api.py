@@ -443,6 +443,8 @@ def test_a_coupon_from_its_making_to_the_receipt(world, repo):
         "total_minor": 2_000,
         "currency": "CRD",
         "trial_days": 0,
+        "approval": None,
+        "caps": [],
     }
     order = bought(world, plan, coupon="spring").json()
     assert (order["total_minor"], order["discount_minor"], order["coupon"]) == (2_000, 500, "SPRING")
