@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.permissions import Role
 from accounts.services import members
@@ -31,6 +33,7 @@ from tests.factories.market import (
     plan_of,
 )
 from tests.support.api import Caller
+from tests.support.queries import count_of
 from web.links import endpoint_url
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -236,6 +239,31 @@ def test_a_disputed_payment_and_a_recalled_version_are_said(world) -> None:
             "Its payment is disputed: access rests until that is decided.",
         )
         assert row["reason"] in library(world, "cyd", "clinic")
+
+
+def test_more_rows_ask_the_database_no_more(world) -> None:
+    plan = {"kind": "one_time", "price_minor": 5, "per_seat": True}
+
+    def add(title: str) -> None:
+        with clock.frozen(START):
+            listing = make_listing(world.shop, make_endpoint(world.shop, title), plan, title=title)
+            order = place_order(world.clinic.actor, buyer_namespace="clinic", **agreed(plan_of(listing)), key=title)
+            give_seat(world.clinic.actor, order.entitlement, "ann")
+
+    def asked() -> list[int]:
+        counts = []
+        for who, owner in (("ann", "ann"), ("ann", "clinic"), ("bob", "clinic")):
+            world.client.force_login(getattr(world, who).user)
+            with CaptureQueriesContext(connection) as captured:
+                assert world.client.get(f"/library?owner={owner}").status_code == 200
+            counts.append(count_of(captured))
+        return counts
+
+    add("one")
+    before = asked()
+    for title in ("two", "three", "four"):
+        add(title)
+    assert asked() == before
 
 
 def test_a_cap_in_the_way_is_told_with_the_price(world) -> None:

@@ -422,10 +422,11 @@ def _use_in_words(unit: str, used: int | None, granted: int | None) -> str:
 
 def _access_row(actor: Actor, owner: "Namespace", access: queries.Access, detail: AccessDetail) -> AccessRow:
     entitlement, term = access.entitlement, detail.term
-    listing, holder, unit = entitlement.listing, entitlement.holder, entitlement.order.plan.unit
+    listing, holder = entitlement.listing, entitlement.holder
     granted, sees_order = entitlement.granted_units, actor.may(Action.ORDER_READ, holder.pk)
     is_trial = access.subscription is not None and access.subscription.state == SubscriptionState.TRIALING
     is_locked = detail.has_seat is False or term.state == AccessState.FROZEN
+    unit = entitlement.order.plan.unit
     return AccessRow(
         title=listing.title,
         kind=listing.subject_kind,

@@ -1,6 +1,6 @@
 """What the pages of subscriptions show. Amounts in templates are Money."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,14 @@ from market.services.approval_requests import ApprovalNeeded, approval_needed
 from market.services.plan_switches import PlanChange, change_of, unused_of
 from market.services.subscription_periods import is_running
 from market.states import UNPAID, ApprovalOutcome, PlanKind, SubscriptionState
-from market.subscription_queries import open_term, subscribers_of, subscriptions_of, switches_of, terms_of
+from market.subscription_queries import (
+    open_term,
+    subscribers_of,
+    subscriptions_of,
+    switches_of,
+    terms_of,
+    waiting_switch,
+)
 from market.subscriptions import price_of_period
 from web.links import listing_url, order_url, subscription_url, with_query
 from web.market.cards import PlanView
@@ -214,7 +221,8 @@ class SubscriptionPage:
         is_due = found.state in UNPAID
         waiting = open_term(found) if is_buyers else None
         switches = [SwitchRow.of(each, actor, found.buyer_id) for each in switches_of(actor, found)[:SWITCHES_SHOWN]]
-        choices = _choices(actor, found) if is_buyers and not is_due else []
+        asked = next((each for each in switches if each.outcome == ApprovalOutcome.WAITING), None)
+        choices = _choices(actor, found, is_asked=asked is not None) if is_buyers and not is_due else []
         due = _price(found, found.next_plan or found.plan)
         failed = found.failed_at if is_on else None
         is_past_due = found.state == SubscriptionState.PAST_DUE
@@ -238,7 +246,7 @@ class SubscriptionPage:
             continue_href=f"{row.href}/continuation" if is_buyers and found.cancel_at_period_end else "",
             change_href=f"{row.href}/change" if choices else "",
             choices=choices,
-            asked=next((each for each in switches if each.outcome == ApprovalOutcome.WAITING), None),
+            asked=asked,
             switches=switches,
         )
 
@@ -266,11 +274,13 @@ class ChangePage:
     def of(cls, actor: Actor, found: "Subscription", plan: "Plan", form: forms.Form) -> "ChangePage":
         row, terms = SubscriptionRow.of(found), terms_for(plan)
         put_shown(form, accept_terms=terms.digest)
-        change, problem = None, ""
+        change, problem, waiting = None, "", waiting_switch(found)
         try:
             change = change_of(found, plan)
         except (Conflict, Invalid) as error:
             problem = error.message
+        if waiting is not None:
+            problem = f"The plan {waiting.plan.name} waits for an approval: have that decided, or take it back."
         price = _price(found, plan)
         needed = approval_needed(actor, found.buyer, plan.currency, price.amount_minor) if change else None
         if needed is None:
@@ -302,14 +312,15 @@ def _cancel_text(found: "Subscription", *, is_due: bool) -> str:
     return f"Access goes on until {found.period_end:%-d %b %Y}. Nothing more is charged, and you can take it back until then."
 
 
-def _choices(actor: Actor, found: "Subscription") -> list[PlanChoice]:
+def _choices(actor: Actor, found: "Subscription", *, is_asked: bool) -> list[PlanChoice]:
+    """`is_asked`: another plan waits for an approval, and none is taken before that is decided."""
     plans = plans_on_sale(actor, found.listing).filter(kind=PlanKind.SUBSCRIPTION).exclude(pk=found.plan_id)
     left = unused_of(found)
     asking = asking_limits(actor, [found.buyer_id], found.plan.currency).get(found.buyer_id)
     choices = [_choice(found, plan, left, asking) for plan in plans[:20]]
     if found.next_plan_id is not None:
         choices.insert(0, _choice(found, found.plan, left, None))
-    return [each for each in choices if each is not None]
+    return [replace(each, href="") if is_asked else each for each in choices if each is not None]
 
 
 def _choice(found: "Subscription", plan: "Plan", left: int, limit: int | None) -> PlanChoice | None:
