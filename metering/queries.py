@@ -140,6 +140,12 @@ def usage_by_token(payer: UUID, sources: Iterable[str], *, since: datetime) -> d
     return {(source, token or ""): total for source, token, total in rows}
 
 
+def calls_by_version(sources: Iterable[str]) -> dict[UUID | None, int]:
+    """Calls made on the budgets that these sources opened, by the version that answered (None: not noted). One query."""
+    records = UsageRecord.objects.filter(meter=Meter.INFERENCE_CALLS, budget__source__in=list(sources))
+    return dict(records.values_list("version").annotate(total=Sum("quantity")).order_by())
+
+
 def cap_by_uuid(uuid: UUID | str) -> Cap | None:
     """An open cap."""
     return Cap.objects.filter(uuid=uuid, ended_at__isnull=True).first()
