@@ -52,13 +52,6 @@ def people_named(names: Iterable[str]) -> list[User]:
     return list(people.order_by("pk"))
 
 
-def names_of_tokens(uuids: Iterable[str]) -> dict[str, str]:
-    """What to call tokens, by uuid: `walt: notebook`. One query."""
-    known = [each for each in set(uuids) if len(each) == 36]
-    rows = Token.objects.filter(uuid__in=known).values_list("uuid", "user__username", "name")
-    return {str(uuid): f"{person}: {name}" for uuid, person, name in rows}
-
-
 def holder_of(namespace: Namespace) -> User | Organization:
     """Who holds grants for a namespace."""
     holder = namespace.organization or namespace.user
@@ -115,3 +108,12 @@ def tokens_by_uuid(uuids: Iterable[UUID]) -> dict[UUID, Token]:
 def teams_by_uuid(uuids: Iterable[UUID]) -> dict[UUID, Team]:
     """Teams by uuid, one query."""
     return {each.uuid: each for each in Team.objects.filter(uuid__in=set(uuids))}
+
+
+def teams_of_members(organization_id: int) -> dict[int, tuple[str, ...]]:
+    """The names of the teams of an organisation that each of its people is in, by name: primary key of the person → teams. One query."""
+    found: dict[int, tuple[str, ...]] = {}
+    rows = TeamMembership.objects.filter(team__organization=organization_id).order_by("team__name", "pk")
+    for user_id, name in rows.values_list("user_id", "team__name"):
+        found[user_id] = (*found.get(user_id, ()), name)
+    return found

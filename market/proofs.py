@@ -9,18 +9,21 @@ from accounts.permissions import Action
 from market.models import Entitlement, Listing
 from market.showing import showings_of
 from market.stars import calls_in_words, days_in_words
-from market.states import SubjectKind
-from metering.queries import used_of_sources
+from market.states import OrderState, SubjectKind
+from metering.queries import calls_by_version
+from registry.queries import versions_by_uuids
 from registry.reading_queries import readings_of
+
+_RETURNED = [OrderState.REFUNDING, OrderState.REFUNDED, OrderState.LOST]
 
 
 @dataclass(frozen=True)
 class Proof:
-    """One namespace that may review a listing. `versions`: those it has used, the one to propose first. `usage`: a band in words."""
+    """One namespace that may review a listing. `used`: names of the versions that it has used, the one to propose first, each with how
+    much, as a band in words."""
 
     entitlement: Entitlement
-    versions: tuple[str, ...]
-    usage: str
+    used: dict[str, str]
 
     @property
     def buyer(self) -> str:
@@ -29,7 +32,7 @@ class Proof:
 
 def proofs_of(actor: Actor, listing: Listing) -> list[Proof]:
     """The namespaces that the actor buys for which have access to a listing now and have used it: calls that were counted, or files
-    that one of its people has opened or fetched since it was bought. By name. About three queries, and three more for each namespace."""
+    that one of its people has opened or fetched since it was bought. By name. About three queries, and four more for each namespace."""
     buying = [pk for pk in actor.roles if actor.may(Action.NAMESPACE_BUY, pk) and pk != listing.namespace_id]
     live = Entitlement.objects.filter(
         holder_id__in=buying, listing=listing, revoked_at__isnull=True, frozen_at__isnull=True
@@ -50,13 +53,22 @@ def _proof(listing: Listing, held: list[Entitlement]) -> Proof | None:
         return None
     # a state without a version of its own belongs to what the listing hands over now
     versions = readings.versions or _offered(listing)
-    return Proof(held[-1], versions, days_in_words(readings.days)) if versions else None
+    return Proof(held[-1], dict.fromkeys(versions, days_in_words(readings.days))) if versions else None
 
 
 def _of_calls(listing: Listing, held: list[Entitlement]) -> Proof | None:
-    calls = sum(used_of_sources([each.source for each in held]).values())
-    versions = _offered(listing)
-    return Proof(held[-1], versions, calls_in_words(calls)) if calls and versions else None
+    # of what it had earlier, too: each period of a subscription is an entitlement of its own
+    ever = Entitlement.objects.filter(holder_id=held[-1].holder_id, listing=listing)
+    kept = ever.exclude(order__state__in=_RETURNED)
+    calls = calls_by_version([each.source for each in kept])
+    named: dict[str, int] = {}
+    rows = versions_by_uuids(uuid for uuid in calls if uuid is not None)
+    for row in sorted(rows, key=lambda row: (row.created_at, row.pk), reverse=True):
+        named[row.name] = named.get(row.name, 0) + calls[row.uuid]
+    if not named and calls:
+        # nobody has noted what answered: it counts for what answers now
+        named = dict.fromkeys(_offered(listing), sum(calls.values()))
+    return Proof(held[-1], {name: calls_in_words(count) for name, count in named.items()}) if named else None
 
 
 def _offered(listing: Listing) -> tuple[str, ...]:

@@ -121,3 +121,16 @@ def settle(pack: CallPack, fee_percent: int, *, settled_units: int, used_units: 
         after.fee_minor - before.fee_minor,
         before.seller_minor,
     )
+
+
+def spread(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` (≥ 0) in parts by weights (≥ 0): largest remainder, so the parts sum to it exactly; of equal remainders the first gets
+    more. All 0 where there is nothing to go by, and then the total is 0, too."""
+    whole = sum(weights)
+    if not whole:
+        return [0] * len(weights)
+    parts = [total * weight // whole for weight in weights]
+    by_rest = sorted(range(len(weights)), key=lambda at: (-(total * weights[at] % whole), at))
+    for at in by_rest[: total - sum(parts)]:
+        parts[at] += 1
+    return parts

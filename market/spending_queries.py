@@ -1,4 +1,4 @@
-"""What a buyer spends: by listing, by who ordered, by day; calls by token; and a forecast for the month. Added up in the database, in a
+"""What a buyer spends: by listing, by who ordered, by day; what calls cost; and a forecast for the month. Added up in the database, in a
 fixed number of queries. Minor units; days in the time zone of the period."""
 
 from collections import defaultdict
@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Sum
 from django.db.models.functions import TruncDate
 
-from accounts.directory import names_of, names_of_tokens
+from accounts.directory import names_of
 from common.clock import now
 from market.dashboard_periods import Period
 from market.models import Listing, Order, Refund
-from metering.meters import Meter
-from metering.queries import usage_by_subject_and_token
+from market.use_queries import UseIn, use_of
 
 if TYPE_CHECKING:
     from accounts.models import Namespace
@@ -40,9 +39,11 @@ class Spent:
 
 @dataclass
 class SpentIn:
-    """One currency. `by_listing`: primary key of the listing; `by_member`: name of who ordered, empty for somebody who left."""
+    """One currency. `use`: what the calls of these days cost, whenever they were paid. `by_listing`: primary key of the listing;
+    `by_member`: name of who ordered, empty for somebody who left."""
 
     currency: str
+    use: UseIn
     total: Spent = field(default_factory=Spent)
     by_day: dict[date, Spent] = field(default_factory=lambda: defaultdict(Spent))
     by_listing: dict[int, Spent] = field(default_factory=lambda: defaultdict(Spent))
@@ -50,20 +51,12 @@ class SpentIn:
 
 
 @dataclass(frozen=True)
-class TokenCalls:
-    """Calls of one endpoint with one token. `token`: `walt: notebook`; empty when metering has not noted it, or it is gone."""
-
-    title: str
-    token: str
-    calls: int
-
-
-@dataclass(frozen=True)
 class Spending:
     period: Period
     money: list[SpentIn]
     listings: dict[int, Listing]
-    tokens: list[TokenCalls]
+    free: UseIn
+    """Calls without a purchase: to endpoints of one's own, and free ones."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +69,16 @@ class Forecast:
 
 
 def spending_of(buyer: "Namespace", period: Period) -> Spending:
-    """What a namespace spent in a period. The caller has checked the right (ORDER_READ). Six queries."""
-    money = _spent(buyer, period)
+    """What a namespace spent in a period. The caller has checked the right (ORDER_READ). Fourteen queries at most."""
+    use = use_of(buyer, period)
+    spent = {each.currency: each for each in _spent(buyer, period, use)}
+    money = [
+        spent.get(currency) or SpentIn(currency, use[currency])
+        for currency in sorted(spent.keys() | use.keys())
+        if currency
+    ]
     listings = Listing.objects.select_related("namespace").in_bulk({pk for each in money for pk in each.by_listing})
-    return Spending(period, money, listings, _tokens(buyer, period))
+    return Spending(period, money, listings, use.get("", UseIn("")))
 
 
 def forecasts(buyer: "Namespace", month: Period) -> list[Forecast]:
@@ -88,14 +87,14 @@ def forecasts(buyer: "Namespace", month: Period) -> list[Forecast]:
     whole, passed = (month.until - month.since).total_seconds(), (now() - month.since).total_seconds()
     day = 24 * 3600
     found = []
-    for each in _spent(buyer, month):
+    for each in _spent(buyer, month, {}):
         so_far = each.total.net
         rest = round(so_far * whole / max(passed, day)) if so_far > 0 else so_far
         found.append(Forecast(each.currency, so_far, rest))
     return found
 
 
-def _spent(buyer: "Namespace", period: Period) -> list[SpentIn]:
+def _spent(buyer: "Namespace", period: Period, use: dict[str, UseIn]) -> list[SpentIn]:
     """Three queries: orders, refunds, the names of who ordered."""
     orders = Order.objects.filter(
         buyer=buyer, total_minor__gt=0, paid_at__gte=period.since, paid_at__lt=period.until
@@ -110,7 +109,7 @@ def _spent(buyer: "Namespace", period: Period) -> list[SpentIn]:
     names = names_of({row["by"] for row, _ in rows if row["by"]})
     found: dict[str, SpentIn] = {}
     for row, spent in rows:
-        place = found.setdefault(row["money"], SpentIn(row["money"]))
+        place = found.setdefault(row["money"], SpentIn(row["money"], use.get(row["money"], UseIn(row["money"]))))
         place.total.add(spent)
         place.by_day[row["day"]].add(spent)
         place.by_listing[row["of"]].add(spent)
@@ -122,18 +121,3 @@ def _grouped(rows: Any, order: str) -> Any:
     """By day, and of the order that `order` leads to: listing (`of`), who placed it (`by`) and currency (`money`)."""
     keys = {"of": F(f"{order}listing"), "by": F(f"{order}placed_by"), "money": F(f"{order}currency")}
     return rows.order_by().values("day", **keys)
-
-
-def _tokens(buyer: "Namespace", period: Period) -> list[TokenCalls]:
-    rows = usage_by_subject_and_token(Meter.INFERENCE_CALLS, buyer.uuid, since=period.since, until=period.until)
-    titles = dict(
-        Listing.objects.filter(Q(subject_uuid__in={subject for subject, _, _ in rows}))
-        .order_by("pk")
-        .values_list("subject_uuid", "title")
-    )
-    names = names_of_tokens({token for _, token, _ in rows if token})
-    found = [
-        TokenCalls(titles.get(subject, "an endpoint of one's own"), names.get(token, ""), calls)
-        for subject, token, calls in rows
-    ]
-    return sorted(found, key=lambda each: (-each.calls, each.title, each.token))[:100]

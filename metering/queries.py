@@ -1,6 +1,8 @@
 """Reading usage and budgets. The caller has obtained the subject or the payer."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from uuid import UUID
 
@@ -140,6 +142,12 @@ def usage_by_token(payer: UUID, sources: Iterable[str], *, since: datetime) -> d
     return {(source, token or ""): total for source, token, total in rows}
 
 
+def calls_by_version(sources: Iterable[str]) -> dict[UUID | None, int]:
+    """Calls made on the budgets that these sources opened, by the version that answered (None: not noted). One query."""
+    records = UsageRecord.objects.filter(meter=Meter.INFERENCE_CALLS, budget__source__in=list(sources))
+    return dict(records.values_list("version").annotate(total=Sum("quantity")).order_by())
+
+
 def cap_by_uuid(uuid: UUID | str) -> Cap | None:
     """An open cap."""
     return Cap.objects.filter(uuid=uuid, ended_at__isnull=True).first()
@@ -165,11 +173,42 @@ def usage_by_subject_and_day(
     return list(days.values_list("subject", "day").annotate(total=Sum("quantity")))
 
 
-def usage_by_subject_and_token(
-    meter: Meter, payer: UUID, *, since: datetime, until: datetime
-) -> list[tuple[UUID, str, int]]:
-    """Units that a payer used in [since, until), by subject and the token they were used with (its uuid; empty: not noted). One query."""
-    records = _records(meter, None, payer, since, until).order_by()
-    token = KeyTextTransform("token", "detail")
-    rows = records.annotate(token=token).values_list("subject", "token").annotate(total=Sum("quantity"))
-    return [(subject, name or "", total) for subject, name, total in rows]
+@dataclass(frozen=True)
+class BudgetUse:
+    """Calls of one subject that drew on one budget (`source`; empty: on none) in a period. `units_before`: what was drawn before it.
+    By day, and by token (text of its uuid; empty: not noted): (calls, units)."""
+
+    source: str
+    subject: UUID
+    units_before: int
+    by_day: dict[date, tuple[int, int]]
+    by_token: dict[str, tuple[int, int]]
+
+
+def use_of_payer(payer: UUID, *, since: datetime, until: datetime, zone: tzinfo) -> list[BudgetUse]:
+    """The calls that a payer made in [since, until), by budget, the oldest first; days are those of `zone`. Four queries."""
+    records = _records(Meter.INFERENCE_CALLS, None, payer, since, until).order_by()
+    sums = {"calls": Sum("quantity"), "drawn": Sum("units")}
+    days: dict[tuple[int, UUID], dict[date, tuple[int, int]]] = defaultdict(dict)
+    rows = records.annotate(day=TruncDate("occurred_at", tzinfo=zone)).values_list("budget", "subject", "day")
+    for budget, subject, day, calls, drawn in rows.annotate(**sums):
+        days[(budget or 0, subject)][day] = (calls, drawn)
+    tokens: dict[tuple[int, UUID], dict[str, tuple[int, int]]] = defaultdict(dict)
+    named = records.annotate(token=KeyTextTransform("token", "detail")).values_list("budget", "subject", "token")
+    for budget, subject, token, calls, drawn in sorted(named.annotate(**sums), key=lambda row: row[2] or ""):
+        earlier = tokens[(budget or 0, subject)].get(token or "", (0, 0))
+        tokens[(budget or 0, subject)][token or ""] = (earlier[0] + calls, earlier[1] + drawn)
+    pks = {budget for budget, _ in days if budget}
+    known = {
+        pk: (source, used) for pk, source, used in Budget.objects.filter(pk__in=pks).values_list("pk", "source", "used")
+    }
+    # what came later is less to read than what was before
+    later = UsageRecord.objects.filter(budget__in=pks, meter=Meter.INFERENCE_CALLS, occurred_at__gte=until)
+    after = dict(later.order_by().values_list("budget").annotate(drawn=Sum("units")))
+    found = []
+    for key in sorted(days):
+        source, used = known.get(key[0], ("", 0))
+        during = sum(drawn for _, drawn in days[key].values())
+        before = max(used - during - after.get(key[0], 0), 0)
+        found.append(BudgetUse(source, key[1], before, days[key], tokens[key]))
+    return found

@@ -25,7 +25,7 @@ def write_review(
     actor: Actor, listing: Listing, *, stars: int, title: str, text: str = "", buyer: str = "", version: str = ""
 ) -> BuyerReview:
     """Say what one thinks of a listing that one has bought and used, for the namespace `buyer` (needed where several may), of the
-    `version` used (default: the one used last). There is one review for each buyer: written again, it changes, and a
+    `version` used (default: the newest of those used). There is one review for each buyer: written again, it changes, and a
     new version may be named; what it said before stays readable. The same words again change nothing. A buyer who has the money back
     keeps the review and may reword it. Writes review, revision, rating, search, audit, notice. Raises Invalid, NotFound, Conflict
     (`not_used`), Forbidden for the seller's own people."""
@@ -42,13 +42,13 @@ def write_review(
         if present is not None and version in {"", present.version}:
             return _revise(actor, row, present, {**said, "version": present.version, "usage": present.usage})
         proof = _proof(actor, row, present.buyer.name if present else buyer)
-        version = version or proof.versions[0]
-        if version not in proof.versions:
+        version = version or next(iter(proof.used))
+        if version not in proof.used:
             raise Invalid(
-                f"You have not used version {version[:100]}. Name one of: {', '.join(proof.versions)}.",
+                f"You have not used version {version[:100]}. Name one of: {', '.join(proof.used)}.",
                 fields={"version": "not used"},
             )
-        said |= {"version": version, "usage": proof.usage}
+        said |= {"version": version, "usage": proof.used[version]}
         return _revise(actor, row, present, said) if present else _first(actor, row, proof, said)
 
 

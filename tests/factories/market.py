@@ -1,6 +1,7 @@
 """A seller, a buyer and things to sell, made through the services."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from accounts.actors import Actor, for_user, system
 from accounts.models import Namespace, User
@@ -130,8 +131,18 @@ def balance(ref: AccountRef) -> int:
     return Account.objects.filter(key=ref.key).values_list("balance_minor", flat=True).first() or 0
 
 
-def make_calls(source: str, count: int, *, first: int = 0, owner: str = "", units: int = 1) -> None:
-    """Record `count` served calls of `units` each on the budget of `source`, as the inference process does."""
+def make_calls(
+    source: str,
+    count: int,
+    *,
+    first: int = 0,
+    owner: str = "",
+    units: int = 1,
+    version: UUID | None = None,
+    token: str = "",
+) -> None:
+    """Record `count` served calls of `units` each on the budget of `source`, as the inference process does: answered by `version`, made
+    with `token`, where they are said."""
     budget = budget_of(source)
     usage.record_many(
         [
@@ -145,6 +156,8 @@ def make_calls(source: str, count: int, *, first: int = 0, owner: str = "", unit
                 budget.holder,
                 budget.pk,
                 units,
+                version,
+                {"token": token} if token else {},
             )
             for number in range(first, first + count)
         ],

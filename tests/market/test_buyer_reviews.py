@@ -1,5 +1,8 @@
 """Buyer reviews: written by those who have bought and used something, answered, kept in every wording, moderated by staff alone."""
 
+import re
+from uuid import UUID
+
 import pytest
 from django.core.cache import cache
 from django.db import connection
@@ -10,17 +13,21 @@ from hypothesis import strategies as st
 from accounts.models import AuditRecord
 from accounts.permissions import Role
 from accounts.services import members
+from common.clock import now
 from common.errors import Conflict, Forbidden, Invalid, NotFound
+from compute.models import Endpoint
+from compute.services import endpoints
 from market import buyer_review_queries as queries
 from market.community_policies import require_buyer_review, visible_reports
-from market.models import BuyerReviewRevision, ContentReport, Entitlement, Listing, SellerAnswer
+from market.models import BuyerReviewRevision, ContentReport, Entitlement, Listing, Order, SellerAnswer
 from market.proofs import proofs_of
 from market.search import search_listings
 from market.services import buyer_reviews, moderation, orders, refunds, search_documents
 from market.stars import bayesian_milli, calls_in_words, days_in_words
 from notices.models import Notice
-from registry.queries import head_of
+from registry.queries import head_of, version_by_uuid
 from registry.services.reading import note_reading
+from registry.services.versions import publish_version
 from tests.factories.accounts import actor_of, make_token, make_user
 from tests.factories.market import (
     SYSTEM,
@@ -34,6 +41,7 @@ from tests.factories.market import (
     make_person,
     make_version,
     plan_of,
+    scanned,
 )
 from tests.support.api import Caller
 from tests.support.queries import count_of
@@ -69,6 +77,16 @@ def bought_and_used(buyer: Party, listing: Listing, calls: int = 3) -> Entitleme
     return entitlement
 
 
+def next_version(shop: Party, endpoint: Endpoint, name: str) -> UUID:
+    """Another version, published and served by the endpoint from now on."""
+    repo = version_by_uuid(endpoint.version_uuid).repo
+    made = scanned(publish_version(shop.actor, repo, head_of(repo).oid, name=name, licence="mit"))
+    endpoints.update(shop.actor, endpoint, made.uuid)
+    endpoint.refresh_from_db()
+    endpoints.report_loaded(SYSTEM, endpoint.uuid, endpoint.next_digest, inputs=[], outputs=[])
+    return made.uuid
+
+
 def write(buyer: Party, listing: Listing, stars: int = 4, title: str = "Good", **more):
     return buyer_reviews.write_review(buyer.actor, listing, stars=stars, title=title, **more)
 
@@ -99,6 +117,37 @@ class TestWriting:
         assert Notice.objects.filter(user=shop.user, kind="market:community:reviewed").count() == 1
         assert AuditRecord.objects.filter(tag="market:buyer-review:written").count() == 1
 
+    def test_of_an_endpoint_it_is_bound_to_a_version_that_answered(self, shop, clinic):
+        endpoint = make_endpoint(shop)
+        digits = make_listing(shop, endpoint, {"kind": "one_time", "price_minor": 100}, title="Digits")
+        source, first = bought_and_used(clinic, digits).source, endpoint.version_uuid
+        assert proofs_of(clinic.actor, digits)[0].used == {"1.0": "1–10 calls"}, "what answered was not noted"
+        second = next_version(shop, endpoint, "2.0")
+        make_calls(source, 200, first=3, units=50, version=first)
+        [proof] = proofs_of(clinic.actor, digits)
+        assert proof.used == {"1.0": "100–1,000 calls"}, "2.0 has answered nobody, and units are no calls"
+        with pytest.raises(Invalid, match=r"Name one of: 1\.0"):
+            write(clinic, digits, version="2.0")
+        make_calls(source, 12, first=300, version=second)
+        assert list(proofs_of(clinic.actor, digits)[0].used) == ["2.0", "1.0"]
+        review = write(clinic, digits)
+        assert (review.version, review.usage) == ("2.0", "10–100 calls")
+        review = write(clinic, digits, version="1.0")
+        assert (review.version, review.usage) == ("1.0", "100–1,000 calls")
+        assert write(clinic, digits, 1, "Bad").version == "1.0", "who names none means the same one"
+
+    def test_what_was_used_in_an_earlier_purchase_counts_until_it_is_returned(self, shop, clinic):
+        endpoint = make_endpoint(shop)
+        digits = make_listing(shop, endpoint, {"kind": "one_time", "price_minor": 100}, title="Digits")
+        earlier = buy(clinic, digits, "first")
+        make_calls(earlier.source, 3, version=endpoint.version_uuid)
+        Entitlement.objects.filter(pk=earlier.pk).update(revoked_at=now())
+        assert proofs_of(clinic.actor, digits) == []
+        buy(clinic, digits, "second")
+        assert proofs_of(clinic.actor, digits)[0].used == {"1.0": "1–10 calls"}
+        Order.objects.filter(entitlement=earlier).update(state="refunded")
+        assert proofs_of(clinic.actor, digits) == []
+
     def test_opening_a_file_is_use_by_anybody_of_the_buyer(self, shop, clinic):
         version = make_version(shop)
         listing = make_listing(shop, version.repo, {"kind": "one_time", "price_minor": 100})
@@ -110,7 +159,7 @@ class TestWriting:
         cache.clear()
         note_reading(actor_of(nurse), version.repo, head_of(version.repo))
         [proof] = proofs_of(clinic.actor, listing)
-        assert (proof.versions, proof.usage) == (("1.0",), "Opened on 1 day")
+        assert proof.used == {"1.0": "Opened on 1 day"}
         assert write(clinic, listing).version == "1.0"
 
     def test_the_sellers_own_people_and_strangers_are_refused(self, shop, clinic, digits):
@@ -284,6 +333,28 @@ class TestSurfaces:
         assert Caller(client).call("GET", f"listings/shop/{digits.slug}").json()["rating"] == 5.0
         refused = script.call("POST", path, {"stars": 9, "title": "x"})
         assert (refused.status_code, list(refused.json()["fields"])) == (400, ["stars"])
+
+    def test_the_version_is_chosen_among_those_that_answered(self, shop, clinic, client):
+        endpoint = make_endpoint(shop)
+        digits = make_listing(shop, endpoint, {"kind": "one_time", "price_minor": 100}, title="Digits")
+        source = buy(clinic, digits).source
+        make_calls(source, 20, version=endpoint.version_uuid)
+        make_calls(source, 2, first=20, version=next_version(shop, endpoint, "2.0"))
+        client.force_login(clinic.user)
+        base = f"/listings/shop/{digits.slug}/reviews"
+        form = client.get(base).content.decode()
+        assert re.findall(r'<option value="([^"]+)"[^>]*>([^<]+)<', form) == [
+            ("2.0", "2.0 (1–10 calls)"),
+            ("1.0", "1.0 (10–100 calls)"),
+        ]
+        assert client.post(base, {"stars": "3", "title": "It was better", "version": "1.0"}).status_code == 302
+        assert "version 1.0 · 10–100 calls" in client.get(base).content.decode()
+        script = Caller(client, make_token(clinic.user, "*"))
+        path = f"listings/shop/{digits.slug}/buyer-reviews"
+        said = script.call("POST", path, {"stars": 5, "title": "It is better", "version": "2.0"}).json()
+        assert (said["version"], said["usage"], said["revision"]) == ("2.0", "1–10 calls", 2)
+        refused = script.call("POST", path, {"stars": 5, "title": "It is better", "version": "3.0"})
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, ["version"])
 
     def test_many_reviews_ask_no_more_than_one(self, shop, clinic, digits, client):
         bought_and_used(clinic, digits)

@@ -6,28 +6,42 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 
+from accounts.permissions import Role
+from accounts.services import members, teams
+from accounts.services.tokens import issue
+from common import clock
 from common.clock import now
 from common.errors import Invalid
+from common.ids import new_uuid
 from lineage.services.record import Ref, record_edge
 from market.dashboard_periods import month_of, period_of
 from market.dashboard_queries import seller_figures
-from market.models import ListingViews
+from market.models import ListingViews, Order
 from market.queries import earned_between
-from market.services import billing, listings, royalties
+from market.rating import spread
+from market.services import billing, ledger, listings, royalties
 from market.services.orders import place_order
 from market.services.partial_refunds import refund_part
 from market.services.views import count_view, is_machine
 from market.spending_queries import forecasts, spending_of
+from market.use_queries import Used
+from metering.meters import Meter
+from metering.services.usage import Usage, record
 from registry.services.versions import publish_version
 from tests.factories.accounts import make_token
 from tests.factories.market import (
+    SYSTEM,
     agreed,
+    balance,
     give_credits,
     make_calls,
     make_company,
     make_endpoint,
     make_listing,
+    make_person,
     make_version,
     plan_of,
 )
@@ -139,11 +153,92 @@ def test_pages_api_and_files_tell_the_same(client, seller, buyer, wine):
         assert script.call("GET", f"namespaces/vineyard/dashboard?{wrong}").status_code == 400, wrong
 
 
-def test_calls_are_told_by_token(seller, buyer, digits):
-    order = buy(buyer, digits, 100)
-    make_calls(order.entitlement.source, 3)
-    (found,) = spending_of(buyer.namespace, period_of()).tokens
-    assert (found.title, found.token, found.calls) == ("Digits", "", 3)
+@pytest.fixture
+def staffed(buyer):
+    """Tokens of the buyer's people: ann (lab), bob (lab and ward), cem (in no team)."""
+    organization, tokens = buyer.namespace.organization, {}
+    rooms = {name: teams.create_team(buyer.actor, organization, name) for name in ("lab", "ward")}
+    for name, places in {"ann": ["lab"], "bob": ["lab", "ward"], "cem": []}.items():
+        person = make_person(name)
+        members.add_member(SYSTEM, organization, person.user, Role.MEMBER)
+        for place in places:
+            teams.add_to_team(buyer.actor, rooms[place], name)
+        tokens[name] = str(issue(person.actor, name="notebook", scopes=["*"])[0].uuid)
+    return tokens
+
+
+def test_tokens_and_teams_share_what_calls_cost_to_the_last_cent(client, seller, buyer, staffed):
+    rated = {"kind": "pay_per_use", "included_units": 1, "tiers": [(2, 7), (None, 3)]}
+    endpoint = make_listing(seller, make_endpoint(seller), rated, {"kind": "free"}, title="Digits")
+    order = buy(buyer, endpoint, 10)
+    source = order.entitlement.source
+    with clock.frozen(now() - timedelta(days=2)):
+        make_calls(source, 1, first=900)
+    make_calls(source, 3, units=2, token=staffed["ann"])
+    make_calls(source, 2, first=10, token=staffed["bob"])
+    make_calls(source, 1, first=20, token=staffed["cem"])
+    make_calls(source, 1, first=30, token=str(new_uuid()))
+    billing.bill_usage()
+    (money,) = spending_of(buyer.namespace, period_of(days="7")).money
+    charged = order.total_minor - balance(ledger.held(buyer.namespace, "CRD", order.uuid))
+    assert money.use.total == Used(8, charged)
+    assert charged == 2 * 7 + 8 * 3
+    for parts in (
+        money.use.by_day.values(),
+        *([each.total for each in rows] for rows in (money.use.tokens, money.use.teams)),
+    ):
+        assert (sum(part.calls for part in parts), sum(part.cost_minor for part in parts)) == (8, charged)
+    # the included unit went two days ago: of the ten paid ones of today ann drew six
+    today = period_of(days="1")
+    use = spending_of(buyer.namespace, today).money[0].use
+    assert [(each.name, each.total.cost_minor) for each in use.tokens] == [
+        ("ann: notebook", 23), ("bob: notebook", 7), ("cem: notebook", 4), ("", 4),
+    ]  # fmt: skip
+    assert [(each.teams, each.total.cost_minor) for each in use.teams] == [
+        (("lab",), 23), (("lab", "ward"), 7), ((), 4), (None, 4),
+    ]  # fmt: skip
+    client.force_login(buyer.user)
+    page = client.get("/library/spending?owner=tasters&days=1").content.decode()
+    for words in ("lab and ward", "In no team", "Cannot be told", "0.23 CRD", "0.38 CRD"):
+        assert words in page, words
+    lines = b"".join(client.get("/library/spending/calls.csv?owner=tasters&days=1").streaming_content).decode()
+    assert '"lab, ward","Digits","CRD",2,0.07' in lines
+    told = Caller(Client(), make_token(buyer.user, "*")).call("GET", "namespaces/tasters/spending?days=1").json()
+    assert told["money"][0]["use"]["total"] == {"calls": 7, "cost_minor": 38}
+    assert told["money"][0]["use"]["teams"][1] == {"teams": ["lab", "ward"], "calls": 2, "cost_minor": 7}
+
+
+def test_use_that_was_paid_before_is_shown_and_what_costs_nothing_costs_nothing(client, seller, buyer, staffed):
+    quota = {
+        "kind": "subscription", "price_minor": 500, "interval": "month", "included_units": 4, "overage_minor": 5,
+        "overage_units": 100,
+    }  # fmt: skip
+    endpoint = make_endpoint(seller)
+    digits = make_listing(seller, endpoint, quota, title="Digits")
+    source = buy(buyer, digits).entitlement.source
+    make_calls(source, 3, token=staffed["ann"])
+    make_calls(source, 3, first=3, token=staffed["bob"])
+    own = Usage(Meter.INFERENCE_CALLS, "inference", "own", 1, endpoint.uuid, now(), buyer.namespace.uuid)
+    record(own)
+    found = spending_of(buyer.namespace, period_of())
+    use = found.money[0].use
+    assert (use.total, [each.total.cost_minor for each in use.tokens]) == (Used(6, 10), [5, 5])
+    assert (found.free.total, found.free.tokens[0].name) == (Used(1, 0), "")
+    Order.objects.update(paid_at=now() - timedelta(days=40))
+    later = spending_of(buyer.namespace, period_of())
+    assert (later.money[0].total.orders, later.money[0].use.total) == (0, Used(6, 10))
+    client.force_login(buyer.user)
+    assert b"Calls without a purchase" in client.get("/library/spending?owner=tasters").content
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(0, 10**9), max_size=20))
+def test_parts_sum_to_the_whole_and_none_is_off_by_one(total, weights):
+    total = total if sum(weights) else 0
+    parts = spread(total, weights)
+    assert sum(parts) == total
+    assert all(
+        abs(part * sum(weights) - total * weight) <= sum(weights) for part, weight in zip(parts, weights, strict=True)
+    )
 
 
 def test_the_forecast_goes_on_as_the_month_began(buyer, wine, monkeypatch):

@@ -35,11 +35,13 @@ class BuyerReviewForm(forms.Form):
         buyers = sorted({proof.buyer for proof in proofs} | {review.buyer.name for review in own}, key=str.lower)
         first = own[0] if own else None
         said = {"stars": first.stars, "title": first.title, "text": first.text} if first else {}
-        versions = [name for proof in proofs for name in proof.versions]
-        versions += [review.version for review in own if review.version not in versions]
+        # how much is said where it is clear whose use it is
+        usage = proofs[0].used if len(proofs) == 1 else {}
+        versions = [name for proof in proofs for name in proof.used] + [review.version for review in own]
+        choices = [(name, f"{name} ({usage[name]})" if name in usage else name) for name in dict.fromkeys(versions)]
         super().__init__(data, initial={**said, "buyer": first.buyer.name if first else ""})
         self.fields["buyer"].choices = [(name, name) for name in buyers]  # type: ignore[attr-defined]
-        self.fields["version"].choices = [(name, name) for name in dict.fromkeys(versions)]  # type: ignore[attr-defined]
+        self.fields["version"].choices = choices  # type: ignore[attr-defined]
         if len(buyers) <= 1:
             del self.fields["buyer"]
 

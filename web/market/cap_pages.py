@@ -110,6 +110,11 @@ class CapsPage:
         )
 
 
+def cap_rows(owner: "Namespace") -> list[CapRow]:
+    """The caps of a namespace, to look at."""
+    return [_row(each, may_set=False) for each in caps_in(owner)]
+
+
 def _row(cap: CapView, *, may_set: bool) -> CapRow:
     if cap.currency:
         used, limit = (format_money(Money(minor, cap.currency)) for minor in (cap.used, cap.limit))

@@ -11,16 +11,20 @@ from accounts.permissions import Action
 from common.money import Money, format_money
 from market.dashboard_periods import CHOICES, Period, month_of, period_of
 from market.dashboard_queries import Flows, Interest, MoneyOf, SellerFigures, seller_figures
-from market.spending_queries import Spending, forecasts, spending_of
+from market.spending_queries import Spending, Spent, forecasts, spending_of
+from market.use_queries import Used, UseIn
 from web.exports import Cell
 from web.exports import amount as as_number
 from web.links import listing_url, with_query
+from web.market.cap_pages import CapRow, cap_rows
 from web.market.money_pages import OwnerChoice, owner_choices
 
 if TYPE_CHECKING:
     from accounts.models import Namespace
 
 SELLING, SPENDING = "/sell/dashboard", "/library/spending"
+UNTOLD = "Cannot be told"
+_TEAM_NOTES: dict[tuple[str, ...] | None, str] = {None: "made with a token that was not noted, or is gone"}
 
 
 @dataclass(frozen=True)
@@ -185,13 +189,43 @@ class SpendingPanel:
     chart: DaysChart
     listings: list[SpentRow]
     members: list[SpentRow]
+    use: "UseView"
 
 
 @dataclass(frozen=True)
-class TokenRow:
-    title: str
-    token: str
+class UseRow:
+    """`cost` is None where no call has a price."""
+
+    name: str
+    note: str
     calls: int
+    cost: Money | None
+
+    @classmethod
+    def of(cls, name: str, note: str, used: Used, currency: str) -> "UseRow":
+        return cls(name, note, used.calls, Money(used.cost_minor, currency) if currency else None)
+
+
+@dataclass(frozen=True)
+class UseView:
+    """Calls of these days and what they cost, by token and, of an organisation, by team; both come to `total`. None of them: there is
+    nothing to show."""
+
+    total: UseRow
+    chart: DaysChart | None
+    tokens: list[UseRow]
+    teams: list[UseRow]
+
+    @classmethod
+    def of(cls, use: UseIn, chart: DaysChart | None = None) -> "UseView":
+        tokens = [
+            UseRow.of(each.name or UNTOLD, _titles(each.by_title), each.total, use.currency) for each in use.tokens
+        ]
+        teams = [
+            UseRow.of(team_words(each.teams), _TEAM_NOTES.get(each.teams, ""), each.total, use.currency)
+            for each in use.teams
+        ]
+        return cls(UseRow.of("Together", "", use.total, use.currency), chart, tokens, teams)
 
 
 @dataclass(frozen=True)
@@ -201,8 +235,11 @@ class SpendingPage:
     owners: list[OwnerChoice]
     range: RangeView
     panels: list[SpendingPanel]
-    tokens: list[TokenRow]
+    free: UseView | None
+    caps: list[CapRow]
+    caps_href: str
     csv_href: str
+    use_href: str
     is_empty: bool
 
     @classmethod
@@ -210,7 +247,7 @@ class SpendingPage:
         period = asked.period(zone)
         found = spending_of(owner, period)
         expected = {each.currency: each for each in forecasts(owner, month_of(zone))}
-        csv_href = asked.link(f"{SPENDING}.csv", owner.name)
+        csv_href, use_href = (asked.link(f"{SPENDING}{path}", owner.name) for path in (".csv", "/calls.csv"))
         panels = []
         for each in found.money:
             month = expected.get(each.currency)
@@ -218,6 +255,9 @@ class SpendingPage:
                 Figure("Spent", _money(each.total.net, each.currency), f"{each.total.orders:,} orders"),
                 Figure("Came back", _money(each.total.back, each.currency), "refunds in these days"),
             ]
+            if not each.use.is_empty:
+                count = f"{each.use.total.calls:,} calls in these days, whenever they were paid"
+                figures.append(Figure("Cost of calls", _money(each.use.total.cost_minor, each.currency), count))
             if month:
                 so_far = f"{_money(month.so_far, each.currency)} so far, if it goes on like this"
                 figures.append(Figure("By the end of the month", _money(month.until_end, each.currency), so_far))
@@ -245,18 +285,21 @@ class SpendingPage:
                         _spent(name or "Somebody who left", "", each.currency, spent)
                         for name, spent in sorted(each.by_member.items(), key=lambda pair: -pair[1].net)
                     ],
+                    UseView.of(each.use, _use_chart(each.use, period, csv_href)),
                 )
             )
-        tokens = [TokenRow(each.title, each.token, each.calls) for each in found.tokens]
         return cls(
             title="Spending",
             owner=owner.name,
             owners=owner_choices(actor, Action.ORDER_READ, SPENDING, owner.name),
             range=RangeView.of(SPENDING, owner.name, period, asked),
             panels=panels,
-            tokens=tokens,
+            free=None if found.free.is_empty else UseView.of(found.free),
+            caps=cap_rows(owner),
+            caps_href=with_query("/library/caps", owner=owner.name),
             csv_href=csv_href,
-            is_empty=not (panels or tokens),
+            use_href="" if all(use.is_empty for use in uses_in(found)) else use_href,
+            is_empty=not panels and found.free.is_empty,
         )
 
 
@@ -265,7 +308,8 @@ DAYS = [
     "views", "trials", "purchases", "calls",
 ]  # fmt: skip
 LISTINGS = ["listing", "views", "trials", "purchases", "calls", "paid by buyers after refunds", "currency"]
-SPENT = ["day", "currency", "orders", "paid", "came back"]
+SPENT = ["day", "currency", "orders", "paid", "came back", "calls", "cost of calls"]
+USED = ["token", "teams", "endpoint", "currency", "calls", "cost"]
 
 
 def day_rows(found: SellerFigures) -> Iterator[list[Cell]]:
@@ -292,10 +336,52 @@ def listing_rows(found: SellerFigures) -> Iterator[list[Cell]]:
 def spent_rows(found: Spending) -> Iterator[list[Cell]]:
     for day in found.period.days:
         for each in found.money:
-            if day in each.by_day:
-                spent = each.by_day[day]
-                amounts = (as_number(Money(part, each.currency)) for part in (spent.paid, spent.back))
-                yield [day, each.currency, spent.orders, *amounts]
+            if day in each.by_day or day in each.use.by_day:
+                spent, used = each.by_day.get(day, Spent()), each.use.by_day.get(day, Used())
+                paid, back, cost = (
+                    as_number(Money(part, each.currency)) for part in (spent.paid, spent.back, used.cost_minor)
+                )
+                yield [day, each.currency, spent.orders, paid, back, used.calls, cost]
+
+
+def used_rows(found: Spending) -> Iterator[list[Cell]]:
+    """A line for each token and endpoint; the costs of a currency come to what its calls cost together."""
+    for use in uses_in(found):
+        for token in use.tokens:
+            teams = "" if token.teams is None else ", ".join(token.teams)
+            for title, used in sorted(token.by_title.items()):
+                cost = as_number(Money(used.cost_minor, use.currency)) if use.currency else None
+                yield [token.name or UNTOLD, teams, title, use.currency, used.calls, cost]
+
+
+def uses_in(found: Spending) -> list[UseIn]:
+    return [*(each.use for each in found.money), found.free]
+
+
+def team_words(teams: tuple[str, ...] | None) -> str:
+    if teams is None:
+        return UNTOLD
+    return " and ".join(teams) or "In no team"
+
+
+def _titles(by_title: dict[str, Used]) -> str:
+    """The endpoints that were called, the most called first; no more than three by name."""
+    names = sorted(by_title, key=lambda title: (-by_title[title].calls, title))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _use_chart(use: UseIn, period: Period, csv_href: str) -> DaysChart | None:
+    if use.is_empty:
+        return None
+    return _chart(
+        f"calls-{use.currency}",
+        f"Cost of calls in {use.currency}",
+        use.currency,
+        ["Cost"],
+        period,
+        lambda day: _amounts([use.by_day.get(day, Used()).cost_minor], use.currency),
+        csv_href,
+    )
 
 
 def _parts(flows: Flows) -> list[int]:

@@ -53,6 +53,13 @@ def spending_csv(request: Request) -> HttpResponseBase:
     return csv_response(f"spending-{owner.name}", pages.SPENT, pages.spent_rows(found))
 
 
+@require_GET
+def spending_calls_csv(request: Request) -> HttpResponseBase:
+    owner = _owner(request, Action.ORDER_READ)
+    found = spending_of(owner, _asked(request).period(zone_of(request.user)))
+    return csv_response(f"calls-{owner.name}", pages.USED, pages.used_rows(found))
+
+
 def _asked(request: Request) -> pages.Asked:
     given = request.GET
     return pages.Asked(given.get("days", ""), given.get("since", ""), given.get("until", ""))

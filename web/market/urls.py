@@ -87,6 +87,7 @@ urlpatterns = [
     path("sell/dashboard/listings.csv", dashboard_views.listings_csv, name="dashboard-listings-csv"),
     path("library/spending", dashboard_views.spending, name="spending-dashboard"),
     path("library/spending.csv", dashboard_views.spending_csv, name="spending-csv"),
+    path("library/spending/calls.csv", dashboard_views.spending_calls_csv, name="spending-calls-csv"),
     path("sell/returns", return_views.queue, name="returns"),
     path("-/returns", return_views.desk, name="return-desk"),
     path("library", money_views.library, name="library"),

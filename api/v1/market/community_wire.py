@@ -35,7 +35,11 @@ class BuyerReviewNew(serializers.Serializer):
         max_length=96, required=False, default="", allow_blank=True, help_text="For whom, where you buy for several."
     )
     version = serializers.CharField(
-        max_length=100, required=False, default="", allow_blank=True, help_text="One that was used; default: the last."
+        max_length=100,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="One that was used, of an endpoint one that answered; default: the newest of them, and when rewritten the one named before.",
     )
 
 

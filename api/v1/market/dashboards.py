@@ -13,6 +13,7 @@ from api.v1.market.views import NamespaceView
 from market.dashboard_periods import Period, month_of, period_of
 from market.dashboard_queries import Flows, Interest, MoneyOf, seller_figures
 from market.spending_queries import Spending, Spent, SpentIn, forecasts, spending_of
+from market.use_queries import Used, UseIn
 
 RANGE = [
     OpenApiParameter("days", int, description="The last so many days, 1 to 366; 30 unless days are named."),
@@ -104,18 +105,52 @@ class SpentOfMemberWire(SpentWire):
     member = serializers.CharField(allow_blank=True)
 
 
+class UsedWire(serializers.Serializer):
+    """`cost_minor`: what was drawn, at the price that it was charged; 0 within a quota, and of what was bought as a whole."""
+
+    calls = serializers.IntegerField()
+    cost_minor = serializers.IntegerField()
+
+
+class UsedOfDayWire(UsedWire):
+    day = serializers.DateField()
+
+
+class UsedOfEndpointWire(UsedWire):
+    title = serializers.CharField()
+
+
+class UsedOfTokenWire(UsedWire):
+    """`token`: such as `walt: notebook`; empty: it was not noted, or is gone. `teams`: those its person is in today; null: it cannot be
+    told."""
+
+    token = serializers.CharField(allow_blank=True)
+    teams = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    endpoints = UsedOfEndpointWire(many=True)
+
+
+class UsedOfTeamWire(UsedWire):
+    """`teams`: more than one for people who are in several, none for people in no team; null: it cannot be told."""
+
+    teams = serializers.ListField(child=serializers.CharField(), allow_null=True)
+
+
+class UseWire(serializers.Serializer):
+    """Calls of the period, whenever they were paid. Days, tokens and teams each sum to `total`; a person has no teams."""
+
+    total = UsedWire()
+    days = UsedOfDayWire(many=True)
+    tokens = UsedOfTokenWire(many=True)
+    teams = UsedOfTeamWire(many=True)
+
+
 class SpentInWire(serializers.Serializer):
     currency = serializers.CharField()
     total = SpentWire()
     days = SpentOfDayWire(many=True)
     listings = SpentOfListingWire(many=True)
     members = SpentOfMemberWire(many=True)
-
-
-class TokenCallsWire(serializers.Serializer):
-    title = serializers.CharField()
-    token = serializers.CharField(allow_blank=True)
-    calls = serializers.IntegerField()
+    use = UseWire()
 
 
 class ForecastWire(serializers.Serializer):
@@ -133,7 +168,7 @@ class SpendingWire(serializers.Serializer):
     until = serializers.DateField()
     time_zone = serializers.CharField()
     money = SpentInWire(many=True)
-    tokens = TokenCallsWire(many=True)
+    use_without_purchase = UseWire(help_text="Calls to endpoints of one's own, and free ones.")
     forecast = ForecastWire(many=True)
 
 
@@ -178,14 +213,15 @@ class Selling(DashboardView):
 class Spendings(DashboardView):
     @extend_schema(responses=SpendingWire, parameters=RANGE, tags=["market"])
     def get(self, request: Request, name: str) -> Response:
-        """What a namespace spent: by day, listing and who ordered; calls by token; a forecast for the month."""
+        """What a namespace spent: by day, listing and who ordered; what its calls cost, by day, token and team; a
+        forecast for the month."""
         namespace = self.namespace(Action.ORDER_READ)
         found = spending_of(namespace, self.period())
         return Response(
             {
                 **_days(found.period),
                 "money": [_spent_in(found, each) for each in found.money],
-                "tokens": [{"title": each.title, "token": each.token, "calls": each.calls} for each in found.tokens],
+                "use_without_purchase": _use(found.free),
                 "forecast": [
                     {"currency": each.currency, "so_far_minor": each.so_far, "month_minor": each.until_end}
                     for each in forecasts(namespace, month_of(self.zone))
@@ -238,7 +274,29 @@ def _spent_in(found: Spending, each: SpentIn) -> dict[str, Any]:
             {"member": name, **_spent(spent)}
             for name, spent in sorted(each.by_member.items(), key=lambda pair: -pair[1].net)
         ],
+        "use": _use(each.use),
     }
+
+
+def _use(use: UseIn) -> dict[str, Any]:
+    return {
+        "total": _used(use.total),
+        "days": [{"day": day, **_used(used)} for day, used in sorted(use.by_day.items())],
+        "tokens": [
+            {
+                "token": each.name,
+                "teams": each.teams,
+                **_used(each.total),
+                "endpoints": [{"title": title, **_used(used)} for title, used in sorted(each.by_title.items())],
+            }
+            for each in use.tokens
+        ],
+        "teams": [{"teams": each.teams, **_used(each.total)} for each in use.teams],
+    }
+
+
+def _used(used: Used) -> dict[str, int]:
+    return {"calls": used.calls, "cost_minor": used.cost_minor}
 
 
 def _spent(spent: Spent) -> dict[str, int]:
